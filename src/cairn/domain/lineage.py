@@ -1,0 +1,50 @@
+"""Executions, contexts and events in the ML-Metadata data model, as Vertex names it (aiplatform.v1 MetadataService)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class ExecutionState(StrEnum):
+    NEW = "NEW"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+    CACHED = "CACHED"
+    CANCELLED = "CANCELLED"
+
+
+class EventType(StrEnum):
+    INPUT = "INPUT"
+    OUTPUT = "OUTPUT"
+
+
+class Execution(msgspec.Struct, frozen=True):
+    id: str
+    schema_title: str  # system.ContainerExecution | system.DagExecution | system.ImporterExecution
+    state: ExecutionState
+    display_name: str = ""
+    metadata: dict[str, Any] = {}
+    create_time: int = 0
+    update_time: int = 0
+
+
+class Event(msgspec.Struct, frozen=True):
+    artifact_id: str
+    execution_id: str
+    type: EventType
+    key: str  # the input's or output's name
+    index: int = 0  # within a list of artifacts
+    time: int = 0
+
+
+class Context(msgspec.Struct, frozen=True):
+    id: str
+    schema_title: str  # system.Pipeline | system.PipelineRun | system.Experiment
+    display_name: str = ""
+    metadata: dict[str, Any] = {}
+    parents: tuple[str, ...] = ()
+    create_time: int = 0

@@ -1,0 +1,124 @@
+"""Every error a user can meet.
+
+CairnError
+├── InputRefused            what was handed in is wrong; nothing was started (exit status 2)
+│   ├── SpecError           the pipeline file; carries file, place and remedy
+│   ├── ParameterError      a pipeline parameter's value
+│   ├── ConfigurationError  cairn.toml, an environment variable, a flag
+│   ├── UnsupportedFeature  something asked for that the chosen executor cannot honour
+│   ├── NotFound            a run, task or artifact that does not exist
+│   └── HomeError           the home cannot be used: newer version, corrupt page, no permission
+├── CompileError            a pipeline's Python source does not compile (exit status 2)
+├── StepError               a step failed (exit status 1 through the run's state)
+│   ├── EnvironmentBuildError   its environment could not be built; uv's own words
+│   ├── OutputMissing           it exited 0 without writing a declared output
+│   ├── OutOfMemory             it was ended for exceeding its memory
+│   └── DeadlineExceeded        it was ended for exceeding its time-out
+├── RecordsError            the database refused
+│   ├── RecordsBusy         another process held it past the busy time-out; nothing was lost
+│   ├── StorageFull         no space left; resumes when there is
+│   └── FenceLost           another engine has taken this run over; this one must stop
+└── RunCancelled            the run was cancelled (exit status 130)
+"""
+
+from __future__ import annotations
+
+
+class CairnError(Exception):
+    """Something went wrong."""
+
+    exit_status = 70
+    remedy = ""
+
+    def __init__(self, message: str = "", *, place: str = "", remedy: str = "") -> None:
+        """`place` says where (file, path inside it); `remedy` says what to do next."""
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.place = place
+        self.remedy = remedy or self.remedy
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{text}\n  → {self.remedy}" if self.remedy else text
+
+
+class InputRefused(CairnError):
+    """The input was refused; nothing was started."""
+
+    exit_status = 2
+
+
+class SpecError(InputRefused):
+    """The pipeline file is not valid."""
+
+
+class ParameterError(InputRefused):
+    """A parameter's value does not fit its declaration."""
+
+
+class ConfigurationError(InputRefused):
+    """The configuration is not valid."""
+
+
+class UnsupportedFeature(InputRefused):
+    """The chosen executor cannot honour something the pipeline asks for."""
+
+
+class NotFound(InputRefused):
+    """There is no such thing here."""
+
+
+class HomeError(InputRefused):
+    """The home directory cannot be used."""
+
+
+class CompileError(InputRefused):
+    """The pipeline's source does not compile."""
+
+
+class StepError(CairnError):
+    """A step failed."""
+
+    exit_status = 1
+
+
+class EnvironmentBuildError(StepError):
+    """A step's environment could not be built."""
+
+
+class OutputMissing(StepError):
+    """The step exited with status 0 without writing a declared output."""
+
+
+class OutOfMemory(StepError):
+    """The step was ended for exceeding its memory."""
+
+
+class DeadlineExceeded(StepError):
+    """The step was ended for exceeding its time-out."""
+
+
+class RecordsError(CairnError):
+    """The database refused."""
+
+
+class RecordsBusy(RecordsError):
+    """Another process held the database past the busy time-out; nothing was lost."""
+
+    remedy = "try again; `cairn runs resume RUN` continues an interrupted run"
+
+
+class StorageFull(RecordsError):
+    """No space is left on the device."""
+
+    remedy = "free space (`cairn gc` helps), then `cairn runs resume RUN`"
+
+
+class FenceLost(RecordsError):
+    """Another engine has taken this run over."""
+
+
+class RunCancelled(CairnError):
+    """The run was cancelled."""
+
+    exit_status = 130
