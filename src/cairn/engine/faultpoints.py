@@ -1,0 +1,31 @@
+"""Named points at which a test can kill the engine: `CAIRN_FAULT=NAME` or `NAME:N` (the N-th time it is reached).
+
+The kill is SIGKILL, as the kernel or an operator would do it. Unset, a point costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+_NAME, _, _COUNT = os.environ.get("CAIRN_FAULT", "").partition(":")
+_left = int(_COUNT or 1)
+_TRACE = os.environ.get("CAIRN_FAULT_TRACE", "")
+
+
+def point(name: str) -> None:
+    """Reach the fault point `name`: die here if the environment says so."""
+    if not _NAME and not _TRACE:
+        return
+    _reach(name)
+
+
+def _reach(name: str) -> None:
+    global _left
+    if _TRACE:
+        with open(_TRACE, "a", encoding="utf-8") as trace:
+            trace.write(name + "\n")
+    if name == _NAME:
+        _left -= 1
+        if _left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
