@@ -1,10 +1,14 @@
 """Bring .venv up to date with uv.lock: python tools/bootstrap.py [--no-dev]
 
-Needs nothing but a Python: no pip, no venv. A uv that is missing is fetched from the package index as a wheel of a pinned
-version and digest, and unpacked into .tools/. The file keeps to syntax that an old Python reads, so that it can say so.
+Needs nothing but a Python: no pip, no venv. A uv that is missing is fetched from the package index as a wheel of a
+pinned version and digest, and unpacked into .tools/. The file keeps to syntax that an old Python reads, so that it can
+look for a newer one.
 
-Settings, all optional: UV_DEFAULT_INDEX, UV_INDEX_URL or PIP_INDEX_URL (the package index), UV_FIND_LINKS or PIP_FIND_LINKS
-(folders that may hold uv's wheel), SSL_CERT_FILE, PIP_CERT, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE (certificates), HTTPS_PROXY.
+Settings, all optional:
+  UV_DEFAULT_INDEX, UV_INDEX_URL, PIP_INDEX_URL                      the package index; the first that is set
+  UV_FIND_LINKS, PIP_FIND_LINKS                                      folders that may hold uv's wheel
+  SSL_CERT_FILE, PIP_CERT, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE        certificates; the first that is set
+  HTTPS_PROXY, NO_PROXY
 """
 
 import glob
@@ -55,6 +59,10 @@ CA_BUNDLES = (
     "/etc/ssl/ca-bundle.pem",  # SUSE
     "/etc/ssl/cert.pem",  # macOS, BSD
 )
+NETWORK_REMEDIES = """\
+  behind a proxy, set HTTPS_PROXY;
+  behind a private certificate authority, set SSL_CERT_FILE to its bundle;
+  with a mirror of the package index, set UV_DEFAULT_INDEX."""
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOOLS = os.path.join(ROOT, ".tools")
@@ -108,7 +116,7 @@ def wait_for(lock):
     try:
         import fcntl
     except ImportError:
-        raise Stop("Cairn runs on Linux and macOS; on Windows, use it inside WSL2.")
+        raise Stop("Cairn runs on Linux and macOS; on Windows, use it inside WSL2.") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -122,7 +130,7 @@ def wait_for(lock):
 def find_python():
     """The interpreter that runs this file if it will do, else the newest that is found."""
     rejected = []
-    for path in [sys.executable] + list(python_candidates()):
+    for path in [sys.executable, *python_candidates()]:
         version, problem = probe(path)
         if version and PYTHON_MINIMUM <= version < PYTHON_BELOW and not problem:
             return path
@@ -152,7 +160,7 @@ def python_candidates():
 
 
 def probe(path):
-    """(major, minor) and what is wrong; a version manager's shim for a version that is not there does not even start."""
+    """(major, minor) and what is wrong with it; None for what does not start, as a shim without its version."""
     code = (
         "import sys; print('%d %d' % sys.version_info[:2])\n"
         "try:\n import ssl, sqlite3, ctypes\n"
@@ -203,8 +211,8 @@ def fetch_uv():
     libc = ("glibc" if platform.libc_ver()[0] == "glibc" else "musl") if system == "Linux" else ""
     if (system, machine, libc) not in UV_WHEELS:
         raise Stop(
-            "No uv {} is pinned for {} on {} {}. Install uv {} or newer (https://docs.astral.sh/uv/) and make sure that "
-            "it is on PATH.".format(UV_VERSION, system, machine, libc, ".".join(str(part) for part in UV_MINIMUM))
+            "No uv {} is pinned for {} on {} {}. Install uv {} or newer (https://docs.astral.sh/uv/) and "
+            "put it on PATH.".format(UV_VERSION, system, machine, libc, ".".join(str(part) for part in UV_MINIMUM))
         )
     tags, digest = UV_WHEELS[(system, machine, libc)]
     wheel = "uv-{}-py3-none-{}.whl".format(UV_VERSION, tags)
@@ -212,7 +220,8 @@ def fetch_uv():
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
         raise Stop(
-            "{} is not the file that this checkout pins, and was not used:\n  expected sha256 {}\n  found    sha256 {}\n"
+            "{} is not the file that this checkout pins, and was not used:\n"
+            "  expected sha256 {}\n  found    sha256 {}\n"
             "A proxy or a mirror changes what it serves; install uv {} by other means and put it on PATH.".format(
                 wheel, digest, found, UV_VERSION
             )
@@ -246,7 +255,7 @@ def unpack(content):
     partial = "{}.{}".format(target, os.getpid())
     with zipfile.ZipFile(io.BytesIO(content)) as archive, open(partial, "wb") as file:
         file.write(archive.read("uv-{}.data/scripts/uv".format(UV_VERSION)))
-    os.chmod(partial, 0o755)
+        os.chmod(partial, 0o755)  # noqa: S103 (a program)
     os.rename(partial, target)
 
 
@@ -300,11 +309,12 @@ def download(url, page=None):
             refused = isinstance(error, urllib.error.HTTPError) and error.code < 500 and error.code != 429
             if refused or attempt == 3:
                 raise Stop(
-                    "{} could not be read: {}\nBehind a proxy, set HTTPS_PROXY; behind a private certificate authority, set "
-                    "SSL_CERT_FILE to its bundle; with\na mirror of the package index, set UV_DEFAULT_INDEX. Or install uv {} "
-                    "by other means and put it on PATH.".format(without_login(url), error, UV_VERSION)
-                )
+                    "{} could not be read: {}\n{}\nOr install uv {} by other means and put it on PATH.".format(
+                        without_login(url), error, NETWORK_REMEDIES, UV_VERSION
+                    )
+                ) from None
             time.sleep(attempt)
+    raise AssertionError("the third attempt returns or raises")
 
 
 def without_login(url):
@@ -344,23 +354,26 @@ def sync(uv, python, scope):
         env.setdefault("UV_SYSTEM_CERTS", "1")  # a machine's own authority is trusted, as its Python and curl do
     groups = [] if scope == "dev" else ["--no-dev"]
     if configured_index() == PUBLIC_INDEX:
-        uv_run(uv, env, ["sync", "--frozen", "--python", python] + groups)
+        uv_run(uv, env, ["sync", "--frozen", "--python", python, *groups])
         return
-    # The lock names the public index's files; a mirror has the same files, with the same digests, under other addresses.
+    # The lock names the public index's files; a mirror has them, with the same digests, under addresses of its own.
     env.update(UV_DEFAULT_INDEX=configured_index())
     locked = os.path.join(TOOLS, "requirements.txt")
-    uv_run(uv, env, ["export", "--quiet", "--frozen", "--no-emit-project", "--output-file", locked] + groups)
+    uv_run(uv, env, ["export", "--quiet", "--frozen", "--no-emit-project", "--output-file", locked, *groups])
     uv_run(uv, env, ["venv", "--quiet", "--allow-existing", "--python", python, VENV])
     uv_run(uv, env, ["pip", "sync", "--python", VENV, "--require-hashes", locked])
     uv_run(uv, env, ["pip", "install", "--python", VENV, "--no-deps", "--editable", ROOT])
 
 
 def uv_run(uv, env, arguments):
-    status = subprocess.run([uv] + arguments, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode
+    status = subprocess.run(
+        [uv, *arguments], check=False, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr
+    ).returncode
     if status:
         raise Stop(
-            "uv {} failed with status {}; its message stands above.\nBehind a proxy, set HTTPS_PROXY; behind a private "
-            "certificate authority, SSL_CERT_FILE; with a mirror, UV_DEFAULT_INDEX.".format(arguments[0], status)
+            "uv {} failed with status {}; its message is above.\nIf it could not reach the package index:\n{}".format(
+                arguments[0], status, NETWORK_REMEDIES
+            )
         )
 
 
