@@ -35,6 +35,7 @@ class Lineage(msgspec.Struct, frozen=True):
     artifacts: tuple[Artifact, ...] = ()
     events: tuple[Event, ...] = ()
     contexts: tuple[str, ...] = ()  # every execution and artifact above belongs to these
+    run_uid: str = ""  # whose executions these are; may be left out when the batch names one fence only
 
 
 class CacheEntry(msgspec.Struct, frozen=True):
