@@ -1,0 +1,405 @@
+"""From a task that may run to what has to happen: its inputs, its condition, an earlier result, or an attempt.
+
+The driver reads; it never starts, stops or records anything. Source of the behaviour: kubeflow/pipelines
+`backend/src/v2/driver` and the Vertex AI Pipelines documentation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from cairn.domain.artifacts import Artifact
+from cairn.domain.resources import Capacity, Resources
+from cairn.domain.runs import CacheComparison, Failure, Run, TaskInputs, TaskOutputs
+from cairn.domain.states import TaskState
+from cairn.domain.values import Spilled, Value
+from cairn.engine.cache import cache_parts, component_digest, digest, key_of
+from cairn.engine.decide import Finished, Iterate, Skip, Unfold
+from cairn.engine.fit import fit, resources_of
+from cairn.engine.importer import import_artifact
+from cairn.engine.layout import AttemptLayout, attempt_layout, workspace_directory
+from cairn.engine.platform import PlatformSettings, platform_settings
+from cairn.engine.ports import CacheEntry, Environment, EnvironmentPlan, ProcessSpec, StartAttempt
+from cairn.engine.resolve import failure_of, final_status, loop_items, resolve_inputs
+from cairn.engine.services import Services
+from cairn.engine.tree import TaskNode
+from cairn.errors import CairnError, StepError
+from cairn.spec.conditions import compile_condition
+from cairn.spec.placeholders import CommandTemplate, PlaceholderContext, compile_command, resolve_value
+from cairn.spec.types import ContainerSpec, ImporterSpec, Pipeline
+
+WORKSPACE_PATH = "/kfp-workspace"
+
+
+class LeafPlan:
+    """What all instances of one component have in common."""
+
+    __slots__ = ("container", "env", "environment", "fixed_resources", "parts", "plan", "template")
+
+    def __init__(self, container: ContainerSpec, plan: EnvironmentPlan) -> None:
+        self.container = container
+        self.plan = plan
+        words = plan.call.arguments if plan.call else (*container.command, *container.args)
+        self.template: CommandTemplate = compile_command(words)
+        self.env = container.env
+        self.environment: Environment | None = None
+        self.parts: dict[str, str] = {}
+        self.fixed_resources: Resources | None = None
+
+
+class Ready:
+    """A leaf whose inputs are resolved."""
+
+    __slots__ = ("comparison", "inputs", "leaf", "outputs", "task")
+
+    def __init__(self, task: TaskNode, inputs: TaskInputs, leaf: LeafPlan) -> None:
+        self.task = task
+        self.inputs = inputs
+        self.leaf = leaf
+        self.comparison: CacheComparison | None = None
+
+
+class Attempt:
+    """One attempt on its way: what to start, and where its outputs will be."""
+
+    __slots__ = ("context", "layout", "number", "output_uris", "ready", "request")
+
+    def __init__(self, ready: Ready, number: int, layout: AttemptLayout, context: PlaceholderContext) -> None:
+        self.ready = ready
+        self.number = number
+        self.layout = layout
+        self.context = context
+        self.output_uris: dict[str, str] = {}
+        self.request: StartAttempt | None = None
+
+
+Outcome: TypeAlias = Skip | Unfold | Iterate | Finished | Ready
+
+
+class Driver:
+    """Drives the tasks of one run."""
+
+    def __init__(
+        self,
+        run: Run,
+        pipeline: Pipeline,
+        services: Services,
+        plans: Mapping[str, EnvironmentPlan],
+        machine: Capacity,
+    ) -> None:
+        self.run = run
+        self.pipeline = pipeline
+        self.services = services
+        self.machine = machine
+        self.warnings: list[str] = list(run.warnings)
+        self.leaves = {
+            name: LeafPlan(component.executor, plans[name])
+            for name, component in pipeline.components.items()
+            if isinstance(component.executor, ContainerSpec) and name in plans
+        }
+        self.root = run.pipeline_root or pipeline.default_root or services.default_root
+        self.scope = f"{run.project}/{run.location}/{run.pipeline_name}"
+        self.resource_name = f"projects/{run.project}/locations/{run.location}/pipelineJobs/{run.job_id}"
+        self._workspace = workspace_directory(services.runs_directory, run) if pipeline.workspace else ""
+        self._identities: dict[str, str] = {}
+
+    # --- resolving ---------------------------------------------------------------------------------------------------
+
+    def resolve(self, task: TaskNode) -> Outcome:
+        """Inputs, condition, and what kind of task it is. A step's own faults come back as a failed Finished."""
+        try:
+            inputs = resolve_inputs(task, self._unspill, self._substituter(task), self._status_of)
+            if task.spec.condition:
+                condition = compile_condition(task.spec.condition)
+                if not condition.evaluate(inputs.parameters):
+                    return Skip(task, f"its condition is false: {task.spec.condition}")
+            if task.kind == "loop":
+                return Iterate(task, inputs, loop_items(task, inputs))
+            if task.kind == "dag":
+                return Unfold(task, inputs)
+            task.inputs = inputs
+            if isinstance(task.component.executor, ImporterSpec):
+                return self._import(task, inputs)
+            return Ready(task, inputs, self.leaves[task.spec.component])
+        except CairnError as error:
+            step_error = error if isinstance(error, StepError) else StepError(error.message, remedy=error.remedy)
+            return Finished(task, TaskState.FAILED, None, failure_of(step_error, task.path))
+
+    def _unspill(self, spilled: Spilled) -> Value:
+        return msgspec.json.decode(self.services.store.unspill(spilled))
+
+    def _status_of(self, task: TaskNode) -> dict[str, Any]:
+        return final_status(
+            task, resource_name=self.resource_name, job_name=self.run.job_id, job_uuid=self.run.uid
+        )
+
+    def _substituter(self, task: TaskNode) -> Any:
+        def substitute(constant: Value, values: Mapping[str, Value]) -> Value:
+            if not _holds_placeholder(constant):
+                return constant
+            return resolve_value(constant, self._context(task, {"inputs": {"parameterValues": dict(values)}}))
+
+        return substitute
+
+    def _context(self, task: TaskNode, executor_input: dict[str, Any], root: str = "") -> PlaceholderContext:
+        return PlaceholderContext(
+            executor_input=executor_input,
+            path_of=self.services.store.step_path_of,
+            job_name=self.run.job_id,
+            job_uuid=self.run.uid,
+            job_resource_name=self.run.job_id if self.run.project == "default" else self.resource_name,
+            task_name=task.spec.name,
+            task_uuid=task.uid,
+            pipeline_root=root or self.root,
+            create_time=self.run.create_time,
+            schedule_time=self.run.create_time,
+            workspace_path=self._workspace,
+        )
+
+    def _import(self, task: TaskNode, inputs: TaskInputs) -> Finished:
+        spec = task.component.executor
+        assert isinstance(spec, ImporterSpec)
+        context = self._context(task, {"inputs": {"parameterValues": dict(inputs.parameters)}})
+        artifact = import_artifact(task, spec, inputs, context, self.services, self.run, self._workspace)
+        key = next(iter(task.component.output_artifacts), "artifact")
+        return Finished(task, TaskState.SUCCEEDED, TaskOutputs({}, {key: (artifact,)}))
+
+    # --- identity and caching ----------------------------------------------------------------------------------------
+
+    def identity(self, task: TaskNode) -> str:
+        """Digest of the task's own definition: what `resume` with an edited pipeline compares."""
+        known = self._identities.get(task.spec.component)
+        if known is None:
+            known = self._identities[task.spec.component] = (
+                component_digest(task.component)
+                if isinstance(task.component.executor, ContainerSpec)
+                else digest(task.component.executor)
+            )
+        return known
+
+    def wants_cache(self, ready: Ready) -> bool:
+        spec = ready.task.spec
+        if not self.run.settings.use_cache or not (spec.cache or spec.cache_key):
+            return False
+        environment = ready.leaf.environment
+        return bool(environment and environment.identity) or bool(spec.cache_key)
+
+    def lookup(self, batch: Sequence[Ready]) -> list[Finished]:
+        """Which of these have a result already. Sets `comparison` on the others."""
+        keys: dict[str, Ready] = {}
+        found: list[Finished] = []
+        wanted: list[tuple[str, Ready]] = []
+        for ready in batch:
+            if not self.wants_cache(ready):
+                ready.comparison = CacheComparison({}, "", "off", _why_off(self.run, ready))
+                continue
+            parts = cache_parts(self._static_parts(ready), ready.inputs, ready.task.spec.cache_key)
+            key = key_of(parts)
+            ready.comparison = CacheComparison(parts, key, "miss")
+            wanted.append((key, ready))
+            keys[key] = ready
+        if not wanted:
+            return found
+        ttl = self.run.settings.cache_ttl_seconds
+        oldest = self.services.clock.now() - ttl * 1_000_000 if ttl else 0
+        entries = self.services.records.cached(self.scope, list(keys), not_before=oldest)
+        for key, ready in wanted:
+            entry = entries.get(key)
+            assert ready.comparison is not None
+            if entry is not None and self._intact(entry):
+                reason = f"the result of {entry.path} of run {entry.run_uid}"
+                ready.task.cached = True
+                ready.task.payload = CacheComparison(ready.comparison.parts, key, "hit", reason)
+                found.append(Finished(ready.task, TaskState.SUCCEEDED, entry.outputs))
+            else:
+                verdict = "refused" if entry is not None else "miss"
+                ready.comparison = CacheComparison(ready.comparison.parts, key, verdict)
+        return found
+
+    def _static_parts(self, ready: Ready) -> dict[str, str]:
+        leaf = ready.leaf
+        if not leaf.parts:
+            environment = leaf.environment
+            identity = environment.identity if environment else ""
+            leaf.parts = {
+                "component": self.identity(ready.task),
+                "environment": identity or leaf.container.image,
+            }
+        return leaf.parts
+
+    def _intact(self, entry: CacheEntry) -> bool:
+        full = self.run.settings.verify_cache
+        for artifacts in entry.outputs.artifacts.values():
+            for artifact in artifacts:
+                known = artifact.fingerprint
+                if known is not None and not self.services.store.unchanged(artifact.uri, known, full=full):
+                    return False
+        return True
+
+    # --- attempts ----------------------------------------------------------------------------------------------------
+
+    def executor_input(self, task: TaskNode, inputs: TaskInputs, layout: AttemptLayout) -> dict[str, Any]:
+        """ml_pipelines.ExecutorInput as JSON; paths and URIs as the step sees them."""
+        step_path = self.services.store.step_path_of
+        outputs: dict[str, Any] = {}
+        if task.component.output_parameters:
+            outputs["parameters"] = {
+                name: {"outputFile": f"{layout.parameters}/{name}"} for name in task.component.output_parameters
+            }
+        if task.component.output_artifacts:
+            outputs["artifacts"] = {
+                name: {
+                    "artifacts": [
+                        {
+                            "name": name,
+                            "type": _type_json(spec.type),
+                            "uri": layout.artifact_uri(name),
+                            "metadata": spec.metadata,
+                        }
+                    ]
+                }
+                for name, spec in task.component.output_artifacts.items()
+            }
+        outputs["outputFile"] = step_path(layout.output_file)
+        given: dict[str, Any] = {}
+        if inputs.parameters:
+            given["parameterValues"] = inputs.parameters
+        if inputs.artifacts:
+            given["artifacts"] = {
+                name: {"artifacts": [artifact_json(artifact) for artifact in artifacts]}
+                for name, artifacts in inputs.artifacts.items()
+            }
+        return {"inputs": given, "outputs": outputs}
+
+    def attempt(self, ready: Ready, number: int) -> Attempt:
+        """Lay the attempt out; the same for an attempt that is adopted."""
+        task = ready.task
+        layout = attempt_layout(self.services.runs_directory, self.root, self.run, task.path, number)
+        context = self._context(task, self.executor_input(task, ready.inputs, layout))
+        attempt = Attempt(ready, number, layout, context)
+        attempt.output_uris = {name: layout.artifact_uri(name) for name in task.component.output_artifacts}
+        return attempt
+
+    def request(self, attempt: Attempt, uid: str) -> StartAttempt:
+        """What the executor is to start. Raises InputRefused for a resource that cannot be read or honoured."""
+        ready, leaf, context = attempt.ready, attempt.ready.leaf, attempt.context
+        assert leaf.environment is not None
+        resources = self.resources(ready, context)
+        words = leaf.template.resolve(context)
+        variables = {name: context.text(value) for name, value in leaf.env.items()}
+        settings = platform_settings(ready.task, ready.inputs, attempt.layout, uid, self.services)
+        variables.update(settings.variables)
+        variables.setdefault("CAIRN_RUN", self.run.uid)
+        variables.setdefault("CAIRN_TASK", ready.task.path)
+        call = leaf.plan.call
+        process = ProcessSpec(
+            argv=() if call else words,
+            environment=leaf.environment,
+            variables=variables,
+            call_source=call.source if call else "",
+            call_arguments=words if call else (),
+            links=self._links(attempt, settings),
+            secret_variables=settings.secret_variables,
+        )
+        directories = [attempt.layout.directory]
+        task_root = self.services.store.path_of(attempt.layout.task_root)
+        if task_root is not None:
+            directories.append(task_root)
+        if ready.task.component.output_parameters:
+            directories.append(attempt.layout.parameters)
+        directories.extend(settings.directories)
+        attempt.request = StartAttempt(
+            uid=uid,
+            directory=attempt.layout.directory,
+            processes=(process,),
+            resources=resources,
+            timeout_seconds=float(ready.task.component.platform.active_deadline_seconds),
+            create_directories=tuple(directories),
+        )
+        return attempt.request
+
+    def _links(self, attempt: Attempt, settings: PlatformSettings) -> tuple[tuple[str, str], ...]:
+        uris = [attempt.layout.task_root]
+        uris += [artifact.uri for artifacts in attempt.ready.inputs.artifacts.values() for artifact in artifacts]
+        links = [*settings.links]
+        if any("://" in uri for uri in uris) or _mentions_bucket(attempt.ready.inputs.parameters):
+            links += self.services.store.mounts(uris)
+        if self._workspace:
+            os.makedirs(self._workspace, exist_ok=True)
+            links.append((WORKSPACE_PATH, self._workspace))
+        return tuple(links)
+
+    def resources(self, ready: Ready, context: PlaceholderContext) -> Resources:
+        leaf = ready.leaf
+        if leaf.fixed_resources is None:
+            wanted = resources_of(leaf.container.resources, context.text)
+            fitted, warnings = fit(
+                wanted, self.machine, strict=self.run.settings.strict, component=ready.task.component.name
+            )
+            for warning in warnings:
+                self.warn(warning)
+            if "{{" in "".join(msgspec.structs.astuple(leaf.container.resources)):
+                return fitted
+            leaf.fixed_resources = fitted
+        return leaf.fixed_resources
+
+    def warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+def artifact_json(artifact: Artifact) -> dict[str, Any]:
+    """ml_pipelines.RuntimeArtifact as JSON."""
+    found: dict[str, Any] = {
+        "name": artifact.display_name,
+        "type": _type_json(artifact.type),
+        "uri": artifact.uri,
+        "metadata": artifact.metadata,
+    }
+    if artifact.custom_path:
+        found["customPath"] = artifact.custom_path
+        found["custom_path"] = artifact.custom_path  # kfp.dsl.executor reads this spelling
+    return found
+
+
+def _type_json(kind: Any) -> dict[str, str]:
+    if kind.instance_schema:
+        return {"instanceSchema": kind.instance_schema}
+    if kind.schema_uri:
+        return {"schemaUri": kind.schema_uri}
+    return {"schemaTitle": kind.schema_title, "schemaVersion": kind.schema_version}
+
+
+def _holds_placeholder(value: Value) -> bool:
+    if isinstance(value, str):
+        return "{{" in value or WORKSPACE_PATH in value
+    if isinstance(value, list):
+        return any(map(_holds_placeholder, value))
+    if isinstance(value, dict):
+        return any(map(_holds_placeholder, value.values())) or any(map(_holds_placeholder, value))
+    return False
+
+
+_BUCKET_PREFIXES = ("gs://", "s3://", "minio://", "/gcs/", "/s3/", "/minio/")
+
+
+def _mentions_bucket(values: Mapping[str, Value]) -> bool:
+    return any(isinstance(value, str) and value.startswith(_BUCKET_PREFIXES) for value in values.values())
+
+
+def _why_off(run: Run, ready: Ready) -> str:
+    if not run.settings.use_cache:
+        return "caching is off for this run (--no-cache)"
+    if not ready.task.spec.cache:
+        return "the pipeline switches caching off for this task"
+    return "a command on this machine itself is cached only on request: give the task a cache key"
+
+
+def not_started(task: TaskNode, error: CairnError) -> Finished:
+    """A leaf that fails before anything of it was started."""
+    failure = Failure(error.message, kind=type(error).__name__, place=error.place or task.path, remedy=error.remedy)
+    return Finished(task, TaskState.FAILED, None, failure)

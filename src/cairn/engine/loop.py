@@ -1,0 +1,427 @@
+"""The engine's one loop: take in what happened, decide, commit, and only then act.
+
+Everything that happened since the last turn goes into one transaction, so under load commits are shared; in a chain of
+steps, one's end and the next one's start are one commit.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from cairn.domain.resources import Capacity
+from cairn.domain.runs import AttemptRecord, Exit, Run
+from cairn.domain.states import ExitReason, RunState
+from cairn.engine.driver import Attempt
+from cairn.engine.faultpoints import point
+from cairn.engine.machine import RunMachine
+from cairn.engine.memory import Memory
+from cairn.engine.ports import AttemptExit, Batch, EnvironmentPlan
+from cairn.engine.publish import Published, check_exit, is_large, publish
+from cairn.engine.services import Services
+from cairn.engine.wakeup import Wakeup
+from cairn.errors import CairnError, FenceLost, RecordsBusy, StepError, StorageFull
+
+if TYPE_CHECKING:
+    from cairn.spec.types import Pipeline
+
+LEASE_SECONDS = 10.0
+REQUEST_INTERVAL = 0.1
+DENIED_PAUSE = 0.01
+DENIED_PAUSE_MAX = 0.25
+
+Observer = Callable[[Run, Batch], None]
+Progress = Callable[[str, str], None]
+"""(component, line): what an environment's builder says."""
+
+
+class Engine:
+    """Runs any number of runs of one home, each with the lease it claimed. Not thread-safe: one thread owns it."""
+
+    def __init__(self, services: Services, machine: Capacity, *, observer: Observer | None = None) -> None:
+        self.services = services
+        self.machine = machine
+        self.machines: dict[str, RunMachine] = {}
+        self.finished: dict[str, Run] = {}
+        self.lost: dict[str, CairnError] = {}
+        self.build_progress: Progress | None = None
+        self._observer = observer
+        self._owners: dict[str, RunMachine] = {}  # attempt uid → its run
+        self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._wakeup = Wakeup()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(services.executor.fileno(), selectors.EVENT_READ)
+        self._selector.register(self._wakeup.fileno(), selectors.EVENT_READ)
+        self._workers: ThreadPoolExecutor | None = None
+        self._used = 0  # thousandths of a core that this engine's attempts hold
+        self._requests_after = 0
+        self._next_requests = 0.0
+        self._next_renewal = 0.0
+        self._denied_until = 0.0
+        self._denied_pause = DENIED_PAUSE
+        self._in_flight = 0  # worker jobs
+
+    # --- taking runs on ----------------------------------------------------------------------------------------------
+
+    def take(
+        self, run: Run, pipeline: Pipeline, plans: Mapping[str, EnvironmentPlan], *, renewed: bool = False
+    ) -> RunMachine:
+        """Claim a run and go on with it from what is recorded. Raises InputRefused when another engine holds it."""
+        fence = self.services.journal.claim(run.uid, self.services.owner, lease_seconds=LEASE_SECONDS)
+        point("lease.claimed")
+        fresh = run.state is RunState.PENDING
+        records = self.services.records
+        memory = Memory() if fresh else Memory(records.tasks(run.uid), records.attempts(run.uid), renewed=renewed)
+        machine = RunMachine(run, pipeline, fence, self.services, plans, self.machine, memory)
+        self.machines[run.uid] = machine
+        self._next_renewal = self.services.clock.monotonic() + LEASE_SECONDS / 3
+        machine.begin()
+        return machine
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    def run_until_done(self) -> None:
+        while self.machines:
+            self.turn(1.0)
+
+    def turn(self, timeout: float) -> None:
+        """One turn: what happened, what follows, one commit, its effects. Waits at most `timeout` seconds for something."""
+        self._take_in()
+        for machine in list(self.machines.values()):
+            self._guard(machine, machine.wake)
+            self._drive(machine)
+        offers = self._offer()
+        if not self._commit(offers):
+            self._wait(timeout)
+
+    def _take_in(self) -> None:
+        for ended in self.services.executor.collect():
+            self._exited(ended)
+        while not self._done.empty():
+            self._done.get()()
+        now = self.services.clock.monotonic()
+        if now >= self._next_requests:
+            self._next_requests = now + REQUEST_INTERVAL
+            self._take_requests()
+        if now >= self._next_renewal:
+            self._next_renewal = now + LEASE_SECONDS / 3
+            self._renew()
+
+    def _drive(self, machine: RunMachine) -> None:
+        slots = max(1, (self.machine.cpu_millis - self._used + 999) // 1000) + 2
+        self._guard(machine, lambda: machine.drive(slots))
+        while machine.wanted:
+            self._build(machine, machine.wanted.popleft())
+
+    def _guard(self, machine: RunMachine, step: Callable[[], object]) -> None:
+        """A run that makes the engine raise is put aside; the others go on."""
+        try:
+            step()
+        except CairnError as error:
+            if isinstance(error, (FenceLost, RecordsBusy, StorageFull)):
+                self._drop(machine, error)
+            else:
+                self._quarantine(machine, error)
+        except Exception as error:
+            self._quarantine(machine, error)
+
+    # --- commits -----------------------------------------------------------------------------------------------------
+
+    def _offer(self) -> list[tuple[RunMachine, Attempt, AttemptRecord]]:
+        """Attempts to put up for admission, one run after another, as many as may fit."""
+        offers: list[tuple[RunMachine, Attempt, AttemptRecord]] = []
+        if self.services.clock.monotonic() < self._denied_until:
+            return offers
+        room = self.machine.cpu_millis - self._used
+        waiting = [machine for machine in self.machines.values() if machine.prepared]
+        while waiting:
+            for machine in list(waiting):
+                attempt = machine.prepared[0]
+                assert attempt.request is not None
+                need = attempt.request.resources.cpu_millis
+                if need > room and (self._used or offers):
+                    waiting.remove(machine)
+                    continue
+                machine.prepared.popleft()
+                offers.append((machine, attempt, machine.offer(attempt)))
+                room -= need
+                if not machine.prepared:
+                    waiting.remove(machine)
+        return offers
+
+    def _commit(self, offers: list[tuple[RunMachine, Attempt, AttemptRecord]]) -> bool:
+        batch = Batch()
+        labels: list[str] = []
+        written: list[tuple[RunMachine, Batch]] = []
+        for machine in list(self.machines.values()):
+            part = machine.take_batch()
+            if not (part.runs or part.tasks or part.attempts or part.starts or part.lineage or part.cache):
+                continue
+            written.append((machine, part))
+            batch.fences.update(part.fences)
+            batch.runs += part.runs
+            batch.tasks += part.tasks
+            batch.attempts += part.attempts
+            batch.starts += part.starts
+            batch.lineage += part.lineage
+            batch.cache += part.cache
+            labels += machine.labels
+            machine.labels = []
+        if not written:
+            return False
+        self._reach("before", labels)
+        try:
+            committed = self.services.journal.commit(batch)
+        except FenceLost:
+            self._commit_apart(written, offers)
+            return True
+        self._reach("after", labels)
+        self._act(written, offers, committed.denied)
+        return True
+
+    def _commit_apart(
+        self, written: list[tuple[RunMachine, Batch]], offers: list[tuple[RunMachine, Attempt, AttemptRecord]]
+    ) -> None:
+        """One of several runs was taken over: find out which, and let only that one go."""
+        for machine, part in written:
+            mine = [offer for offer in offers if offer[0] is machine]
+            try:
+                committed = self.services.journal.commit(part)
+            except FenceLost as error:
+                self._drop(machine, error)
+                continue
+            self._act([(machine, part)], mine, committed.denied)
+
+    @staticmethod
+    def _reach(when: str, labels: list[str]) -> None:
+        for label in dict.fromkeys(labels):
+            point(f"{when}:{label}")
+
+    def _act(
+        self,
+        written: list[tuple[RunMachine, Batch]],
+        offers: list[tuple[RunMachine, Attempt, AttemptRecord]],
+        denied: frozenset[str],
+    ) -> None:
+        for machine, attempt, record in offers:
+            if record.uid in denied:
+                machine.denied(attempt)
+                continue
+            self._owners[record.uid] = machine
+            self._used += record.resources.cpu_millis
+            assert attempt.request is not None
+            self._guard(machine, lambda m=machine, a=attempt, r=record: m.admitted(a, r))  # type: ignore[misc]
+            self.services.executor.start(attempt.request)
+            point("started:attempt")
+        self._pause_after(denied)
+        for machine, part in written:
+            while machine.stopping:
+                self.services.executor.stop(machine.stopping.pop())
+            if self._observer is not None:
+                self._observer(machine.run, part)
+            if machine.ended:
+                self._end(machine)
+
+    def _pause_after(self, denied: frozenset[str]) -> None:
+        if denied:
+            self._denied_until = self.services.clock.monotonic() + self._denied_pause
+            self._denied_pause = min(self._denied_pause * 2, DENIED_PAUSE_MAX)
+        else:
+            self._denied_pause = DENIED_PAUSE
+
+    def _end(self, machine: RunMachine) -> None:
+        self.machines.pop(machine.run.uid, None)
+        self.finished[machine.run.uid] = machine.run
+        self.services.journal.release(machine.fence)
+        point("lease.released")
+
+    # --- attempts' ends ----------------------------------------------------------------------------------------------
+
+    def _exited(self, ended: AttemptExit) -> None:
+        machine = self._owner_of(ended.uid)
+        if machine is None or ended.uid not in machine.running:
+            return
+        attempt = machine.running[ended.uid]
+        self._used -= machine.records[ended.uid].resources.cpu_millis if ended.uid in self._owners else 0
+        self._owners.pop(ended.uid, None)
+        self._denied_until = 0.0
+        if ended.exit.reason is ExitReason.EXITED and ended.exit.code == 0 and is_large(attempt, self.services.store):
+            self._submit(lambda: self._publish(machine, attempt, ended.exit), machine, ended)
+            return
+        outcome = self._publish(machine, attempt, ended.exit)
+        self._guard(machine, lambda: machine.exited(ended.uid, ended.exit, *outcome))
+
+    def _owner_of(self, uid: str) -> RunMachine | None:
+        machine = self._owners.get(uid)
+        if machine is not None:
+            return machine
+        return next((candidate for candidate in self.machines.values() if uid in candidate.running), None)
+
+    def _publish(
+        self, machine: RunMachine, attempt: Attempt, ended: Exit
+    ) -> tuple[Published | None, StepError | None]:
+        """Worker thread or the engine's: reads files, touches no state."""
+        try:
+            check_exit(ended)
+            published = publish(attempt, self.services, machine.run.uid)
+        except StepError as error:
+            return None, error
+        except CairnError as error:
+            return None, StepError(error.message, place=error.place, remedy=error.remedy)
+        except OSError as error:
+            return None, StepError(f"the step's outputs cannot be read: {error}")
+        point("outputs.published")
+        return published, None
+
+    def _submit(
+        self,
+        job: Callable[[], tuple[Published | None, StepError | None]],
+        machine: RunMachine,
+        ended: AttemptExit,
+    ) -> None:
+        def work() -> None:
+            outcome = job()
+
+            def finish() -> None:
+                if machine.run.uid in self.machines:
+                    self._guard(machine, lambda: machine.exited(ended.uid, ended.exit, *outcome))
+
+            self._done.put(finish)
+            self._wakeup.set()
+
+        self._pool().submit(work)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._workers is None:
+            self._workers = ThreadPoolExecutor(4, thread_name_prefix="cairn-worker")
+        return self._workers
+
+    # --- environments ------------------------------------------------------------------------------------------------
+
+    def _build(self, machine: RunMachine, component: str) -> None:
+        plan = machine.driver.leaves[component].plan
+
+        def say(line: str) -> None:
+            if self.build_progress is not None:
+                self.build_progress(component, line)
+
+        def work() -> None:
+            error: CairnError | None = None
+            try:
+                self.services.environments.build(plan, say)
+            except CairnError as problem:
+                error = problem
+            except Exception as problem:
+                error = StepError(f"the environment could not be built: {problem!r}")
+
+            def finish() -> None:
+                point("environment.built")
+                if machine.run.uid in self.machines:
+                    self._guard(machine, lambda: machine.environment_built(component, error))
+
+            self._done.put(finish)
+            self._wakeup.set()
+
+        self._pool().submit(work)
+
+    # --- requests and leases -----------------------------------------------------------------------------------------
+
+    def _take_requests(self) -> None:
+        if not self.machines:
+            return
+        for request in self.services.journal.requests(list(self.machines), self._requests_after):
+            self._requests_after = max(self._requests_after, request.sequence)
+            machine = self.machines.get(request.run_uid)
+            if machine is None:
+                continue
+            if request.kind == "cancel":
+                self.cancel(request.run_uid)
+            elif request.kind == "kill":
+                self.cancel(request.run_uid, kill=True)
+            self.services.journal.settle(request.run_uid, request.sequence)
+
+    def cancel(self, run_uid: str, *, kill: bool = False) -> None:
+        """End a run: its processes get SIGTERM, and SIGKILL after ten seconds or at once with `kill`."""
+        machine = self.machines.get(run_uid)
+        if machine is None:
+            return
+        self._guard(machine, machine.cancel)
+        if kill:
+            for uid in list(machine.running):
+                self.services.executor.stop(uid, kill=True)
+
+    def _renew(self) -> None:
+        if not self.machines:
+            return
+        try:
+            self.services.journal.renew([machine.fence for machine in self.machines.values()], lease_seconds=LEASE_SECONDS)
+        except FenceLost:
+            for machine in list(self.machines.values()):
+                try:
+                    self.services.journal.renew([machine.fence], lease_seconds=LEASE_SECONDS)
+                except FenceLost as error:
+                    self._drop(machine, error)
+
+    def _drop(self, machine: RunMachine, error: CairnError) -> None:
+        """Another engine has the run, or its records cannot be written: leave everything as it is."""
+        self.machines.pop(machine.run.uid, None)
+        self.lost[machine.run.uid] = error
+        for uid in [uid for uid, owner in self._owners.items() if owner is machine]:
+            self._used -= machine.records[uid].resources.cpu_millis if uid in machine.records else 0
+            del self._owners[uid]
+
+    def _quarantine(self, machine: RunMachine, error: BaseException) -> None:
+        """Fail the run with the defect that it met; its processes are stopped."""
+        import traceback
+
+        from cairn.engine.quarantine import quarantined
+
+        trace = "".join(traceback.format_exception(error))
+        for uid in list(machine.running):
+            self.services.executor.stop(uid, kill=True)
+        self._drop(machine, CairnError(str(error)))
+        batch, run = quarantined(machine, error, trace, self.services.clock.now())
+        try:
+            self.services.journal.commit(batch)
+            self.services.journal.release(machine.fence)
+        except CairnError as problem:
+            self.lost[run.uid] = problem
+            return
+        self.finished[run.uid] = run
+        self.lost.pop(run.uid, None)
+        if self._observer is not None:
+            self._observer(run, batch)
+
+    # --- waiting and closing -----------------------------------------------------------------------------------------
+
+    def _wait(self, timeout: float) -> None:
+        now = self.services.clock.monotonic()
+        until = min(now + timeout, self._next_requests, self._next_renewal)
+        if self._denied_until > now:
+            until = min(until, self._denied_until)
+        for machine in self.machines.values():
+            if machine.backing_off:
+                until = min(until, machine.backing_off[0][0])
+        if not self._done.empty():
+            return
+        for key, _ in self._selector.select(max(0.0, until - now)):
+            if key.fd == self._wakeup.fileno():
+                self._wakeup.clear()
+
+    def wake(self) -> None:
+        """From a signal handler or another thread: end the current wait."""
+        self._wakeup.set()
+
+    def close(self) -> None:
+        """Let go of everything; attempts that still run go on under their waiters."""
+        for machine in list(self.machines.values()):
+            self.services.journal.release(machine.fence)
+        self.machines.clear()
+        if self._workers is not None:
+            self._workers.shutdown(wait=False, cancel_futures=True)
+        self._selector.close()
+        self._wakeup.close()
+

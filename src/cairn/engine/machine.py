@@ -1,0 +1,520 @@
+"""One run in the engine's hands: its tree, what waits, what runs, and what is to be written next."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cairn.domain.artifacts import Artifact
+from cairn.domain.lineage import Event as LineageEvent
+from cairn.domain.lineage import EventType, Execution, ExecutionState
+from cairn.domain.resources import Capacity
+from cairn.domain.runs import AttemptRecord, CacheComparison, Exit, Failure, Run, TaskInputs, TaskOutputs, TaskRecord
+from cairn.domain.states import AttemptState, ExitReason, RunState, TaskState
+from cairn.engine.decide import (
+    Again,
+    Begin,
+    Cancel,
+    Drive,
+    EndRun,
+    Event,
+    Finished,
+    Record,
+    Started,
+    Stop,
+    decide,
+)
+from cairn.engine.driver import Attempt, Driver, Ready, not_started
+from cairn.engine.memory import Memory
+from cairn.engine.ports import Batch, CacheEntry, EnvironmentPlan, Fence, Lineage
+from cairn.engine.publish import Published
+from cairn.engine.resolve import failure_of
+from cairn.engine.retry import backoff_seconds
+from cairn.engine.services import Services
+from cairn.engine.transitions import check_run
+from cairn.engine.tree import RunTree, TaskNode
+from cairn.errors import CairnError, StepError
+from cairn.spec.types import ImporterSpec, Pipeline
+
+LOST_LIMIT = 20  # attempts of one task that vanished without a trace, one after another, before it is called failed
+CHUNK = 64  # tasks resolved between two cache look-ups
+_ATTEMPT_STATES = {
+    TaskState.SUCCEEDED: AttemptState.SUCCEEDED,
+    TaskState.FAILED: AttemptState.FAILED,
+    TaskState.CANCELLED: AttemptState.CANCELLED,
+}
+_EXECUTION_STATES = {
+    TaskState.SUCCEEDED: ExecutionState.COMPLETE,
+    TaskState.FAILED: ExecutionState.FAILED,
+    TaskState.CANCELLED: ExecutionState.CANCELLED,
+}
+
+
+class RunMachine:
+    """Everything here happens on the engine's thread. Events go in by methods; `batch` holds what they led to."""
+
+    def __init__(
+        self,
+        run: Run,
+        pipeline: Pipeline,
+        fence: Fence,
+        services: Services,
+        plans: Mapping[str, EnvironmentPlan],
+        machine: Capacity,
+        memory: Memory,
+    ) -> None:
+        self.run = run
+        self.pipeline = pipeline
+        self.fence = fence
+        self.services = services
+        self.memory = memory
+        self.driver = Driver(run, pipeline, services, plans, machine)
+        self.tree = RunTree(pipeline, fail_fast=run.settings.failure_policy == "fast")
+        self.ready: deque[TaskNode] = deque()
+        self.prepared: deque[Attempt] = deque()
+        self.building: dict[str, list[Ready]] = {}  # by component: leaves that wait for their environment
+        self.wanted: deque[str] = deque()  # components whose environment the engine is to build
+        self.running: dict[str, Attempt] = {}  # by attempt uid
+        self.records: dict[str, AttemptRecord] = {}
+        self.backing_off: list[tuple[float, int, TaskNode]] = []
+        self.stopping: list[str] = []
+        self.fresh: dict[str, TaskRecord] = {}
+        self.batch = Batch()
+        self.labels: list[str] = []
+        self.contexts = (run.pipeline_name, run.job_id)
+        self.ended = False
+        self._tick = 0
+
+    # --- beginning ---------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the run, or feed its recorded results through `decide` again."""
+        now = self.services.clock.now()
+        cancelling = self.run.state is RunState.CANCELLING
+        if self.run.state is not RunState.RUNNING and not cancelling:
+            check_run(self.run.state, RunState.RUNNING)
+        start = self.run.start_time or now
+        self._write_run(state=RunState.RUNNING, start_time=start, end_time=0, error=None, outputs={})
+        self.apply(Begin(TaskInputs(dict(self.run.parameters), {})))
+        if cancelling:
+            self.cancel()
+
+    def apply(self, event: Event) -> None:
+        for action in decide(self.tree, event):
+            match action:
+                case Drive(task):
+                    task.uid = task.uid or self.memory.uid_of(task.path)
+                    self.ready.append(task)
+                case Record(task):
+                    self._record(task)
+                case Stop(task):
+                    self._stop(task)
+                case EndRun(state, outputs, error):
+                    self._end(state, outputs, error)
+
+    # --- driving -----------------------------------------------------------------------------------------------------
+
+    def drive(self, room: int) -> bool:
+        """Resolve ready tasks until `room` attempts wait for admission; True if anything was done."""
+        done = False
+        while self.ready and len(self.prepared) < room:
+            chunk: list[Ready] = []
+            while self.ready and len(chunk) < CHUNK:
+                task = self.ready.popleft()
+                if task.state.terminal:
+                    continue
+                done = True
+                self._drive(task, chunk)
+                if len(chunk) + len(self.prepared) >= room and not self._may_hit(task):
+                    break
+            self._look_up(chunk)
+        return done
+
+    def _may_hit(self, task: TaskNode) -> bool:
+        return self.run.settings.use_cache and (task.spec.cache or bool(task.spec.cache_key))
+
+    def _drive(self, task: TaskNode, chunk: list[Ready]) -> None:
+        try:
+            outcome = self.driver.resolve(task)
+        except CairnError as error:
+            outcome = not_started(task, error)
+        if isinstance(outcome, Ready):
+            if not self._recall(task, outcome.inputs, outcome):
+                chunk.append(outcome)
+        elif isinstance(outcome, Finished) and self._recall(task, task.inputs, None):
+            return  # an importer, recorded before
+        else:
+            self.apply(outcome)
+
+    def _recall(self, task: TaskNode, inputs: TaskInputs | None, ready: Ready | None) -> bool:
+        """Whether an earlier engine of this run has got further with this task; if so, go on from there."""
+        known = self.memory.task(task.path)
+        if known is None:
+            return False
+        attempt = self.memory.running(task.path)
+        if known.state is TaskState.SUCCEEDED and self.memory.fits(known, inputs, self.driver.identity(task)):
+            task.cached, task.attempts, task.retries = known.cached, known.attempts, known.retries
+            self.apply_recorded(Finished(task, TaskState.SUCCEEDED, known.outputs), known)
+            return True
+        if known.state is TaskState.FAILED and not self.memory.renewed:
+            self.apply_recorded(Finished(task, TaskState.FAILED, None, known.error), known)
+            return True
+        pause = (known.not_before - self.services.clock.now()) / 1e6
+        if pause > 0 and not self.memory.renewed and known.state is TaskState.PENDING:
+            self._back_off(task, pause)
+            return True
+        task.attempts = known.attempts
+        task.retries = 0 if self.memory.renewed else known.retries
+        if attempt is not None and ready is not None:
+            return self._adopt(task, ready, attempt)
+        return False
+
+    def apply_recorded(self, event: Finished, known: TaskRecord) -> None:
+        """An event whose task record exists already: it is not written again."""
+        self.memory.recalled.add(event.task.path)
+        self.apply(event)
+
+    def _adopt(self, task: TaskNode, ready: Ready, record: AttemptRecord) -> bool:
+        attempt = self.driver.attempt(ready, record.number)
+        same = self.memory.fits(self.memory.task(task.path), ready.inputs, self.driver.identity(task))
+        if same and self.services.executor.adopt(record.uid, record.directory):
+            self.running[record.uid] = attempt
+            self.records[record.uid] = record
+            task.payload = record.uid
+            self.memory.recalled.add(task.path)
+            self.apply(Started(task))
+            self.memory.recalled.discard(task.path)
+            return True
+        if not same:
+            self.services.executor.stop(record.uid, kill=True)
+        self._close_attempt(record, AttemptState.LOST, Exit(ExitReason.LOST, message="no exit was observed"))
+        return False
+
+    def _look_up(self, chunk: list[Ready]) -> None:
+        if not chunk:
+            return
+        able: list[Ready] = []
+        for ready in chunk:
+            if self._with_environment(ready):
+                able.append(ready)
+        hits = self.driver.lookup(able) if able else []
+        for event in hits:
+            self.labels.append("task.cached")
+            self.apply(event)
+        for ready in able:
+            if ready.task.state is TaskState.PENDING and not ready.task.cached:
+                self._prepare(ready)
+
+    def _with_environment(self, ready: Ready) -> bool:
+        leaf = ready.leaf
+        if leaf.environment is None:
+            component = ready.task.spec.component
+            try:
+                leaf.environment = self.services.environments.find(leaf.plan)
+            except CairnError as error:
+                self.apply(not_started(ready.task, error))
+                return False
+            if leaf.environment is None:
+                waiting = self.building.get(component)
+                if waiting is None:
+                    self.building[component] = [ready]
+                    self.wanted.append(component)
+                else:
+                    waiting.append(ready)
+                return False
+            for warning in leaf.environment.warnings:
+                self.driver.warn(warning)
+        return True
+
+    def environment_built(self, component: str, error: CairnError | None) -> None:
+        waiting = self.building.pop(component, [])
+        if error is None:
+            live = [ready for ready in waiting if not ready.task.state.terminal]
+            self._look_up(live)
+            return
+        for ready in waiting:
+            if not ready.task.state.terminal:
+                self.apply(not_started(ready.task, error))
+
+    def _prepare(self, ready: Ready) -> None:
+        task = ready.task
+        attempt = self.driver.attempt(ready, task.attempts + 1)
+        try:
+            self.driver.request(attempt, self.memory.new_uid())
+        except CairnError as error:
+            self.apply(not_started(task, error))
+            return
+        self.prepared.append(attempt)
+
+    # --- attempts ----------------------------------------------------------------------------------------------------
+
+    def offer(self, attempt: Attempt) -> AttemptRecord:
+        """Put an attempt up for admission: it and its task's record, in one transaction with everything else."""
+        assert attempt.request is not None
+        task = attempt.ready.task
+        task.attempts += 1
+        task.payload = attempt.ready.comparison
+        record = AttemptRecord(
+            run_uid=self.run.uid,
+            path=task.path,
+            number=attempt.number,
+            uid=attempt.request.uid,
+            state=AttemptState.RUNNING,
+            directory=attempt.layout.directory,
+            executor=self.services.executor.name,
+            resources=attempt.request.resources,
+            environment=attempt.ready.leaf.environment.key if attempt.ready.leaf.environment else "",
+            start_time=self.services.clock.now(),
+        )
+        self.batch.starts.append(record)
+        self._put(self._task_record(task, TaskState.RUNNING))
+        self.labels.append("attempt.running")
+        return record
+
+    def admitted(self, attempt: Attempt, record: AttemptRecord) -> None:
+        self.running[record.uid] = attempt
+        self.records[record.uid] = record
+        attempt.ready.task.payload = record.uid
+        self.memory.recalled.add(attempt.ready.task.path)  # written with the start
+        self.apply(Started(attempt.ready.task))
+        self.memory.recalled.discard(attempt.ready.task.path)
+
+    def denied(self, attempt: Attempt) -> None:
+        attempt.ready.task.attempts -= 1
+        self.fresh.pop(attempt.ready.task.path, None)
+        self.prepared.appendleft(attempt)
+
+    def exited(self, uid: str, ended: Exit, published: Published | None, error: StepError | None) -> None:
+        """An attempt's end: success with what it published, or what went wrong."""
+        attempt = self.running.pop(uid)
+        record = self.records.pop(uid)
+        task = attempt.ready.task
+        if published is not None and error is None:
+            for warning in published.warnings:
+                self.driver.warn(warning)
+            self._close_attempt(record, AttemptState.SUCCEEDED, ended)
+            task.payload = attempt.ready.comparison
+            self.apply(Finished(task, TaskState.SUCCEEDED, published.outputs))
+            return
+        if ended.reason is ExitReason.CANCELLED or (self.tree.cancelling and ended.reason is not ExitReason.LOST):
+            self._close_attempt(record, AttemptState.CANCELLED, ended)
+            self.apply(Finished(task, TaskState.CANCELLED))
+            return
+        if ended.reason is ExitReason.LOST:
+            self._close_attempt(record, AttemptState.LOST, ended)
+            self._lost(task)
+            return
+        if error is None:
+            error = StepError(ended.message)
+        failure = failure_of(error, task.path)
+        self._close_attempt(record, AttemptState.FAILED, ended, failure)
+        self._discard(attempt)
+        self._failed(task, failure)
+
+    def _lost(self, task: TaskNode) -> None:
+        if task.attempts - task.retries > LOST_LIMIT:
+            error = Failure(f"its last {LOST_LIMIT} attempts vanished without an exit status", place=task.path)
+            self.apply(Finished(task, TaskState.FAILED, None, error))
+            return
+        self.apply(Again(task))
+        if not task.state.terminal:
+            self.ready.append(task)
+
+    def _failed(self, task: TaskNode, failure: Failure) -> None:
+        policy = task.spec.retry
+        if policy is None or task.retries >= policy.max_retries or self.tree.cancelling:
+            self.apply(Finished(task, TaskState.FAILED, None, failure))
+            return
+        task.retries += 1
+        self.apply(Again(task))
+        if task.state.terminal:
+            return
+        self._back_off(task, backoff_seconds(policy, task.retries))
+
+    def _back_off(self, task: TaskNode, seconds: float) -> None:
+        self._tick += 1
+        heapq.heappush(self.backing_off, (self.services.clock.monotonic() + seconds, self._tick, task))
+
+    def wake(self) -> None:
+        """Tasks whose back-off is over may run again."""
+        now = self.services.clock.monotonic()
+        while self.backing_off and self.backing_off[0][0] <= now:
+            task = heapq.heappop(self.backing_off)[2]
+            if not task.state.terminal:
+                self.ready.append(task)
+
+    def _discard(self, attempt: Attempt) -> None:
+        path = self.services.store.path_of(attempt.layout.task_root)
+        if path is not None and os.path.isdir(path):
+            self.services.store.discard(path)
+
+    def _close_attempt(
+        self, record: AttemptRecord, state: AttemptState, ended: Exit, error: Failure | None = None
+    ) -> None:
+        closed = msgspec.structs.replace(
+            record, state=state, exit=ended, error=error, end_time=ended.end_time or self.services.clock.now()
+        )
+        self.batch.attempts.append(closed)
+        self.labels.append(f"attempt.{state.lower()}")
+
+    # --- cancelling and ending ---------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        if self.tree.cancelling or self.ended:
+            return
+        self._write_run(state=RunState.CANCELLING)
+        self.apply(Cancel())
+
+    def _stop(self, task: TaskNode) -> None:
+        if isinstance(task.payload, str) and task.payload in self.running:
+            self.stopping.append(task.payload)
+            return
+        self.ready = deque(other for other in self.ready if other is not task)
+        self.prepared = deque(other for other in self.prepared if other.ready.task is not task)
+        self.apply(Finished(task, TaskState.CANCELLED))
+
+    def _end(self, state: RunState, outputs: TaskOutputs | None, error: Failure | None) -> None:
+        values = self._run_outputs(outputs)
+        self._write_run(state=state, end_time=self.services.clock.now(), outputs=values, error=error)
+        self.labels.append(f"run.{state.lower()}")
+        self.ended = True
+
+    def _run_outputs(self, outputs: TaskOutputs | None) -> dict[str, Any]:
+        if outputs is None:
+            return {}
+        found: dict[str, Any] = dict(outputs.parameters)
+        lists = self.pipeline.root.output_artifacts
+        for name, artifacts in outputs.artifacts.items():
+            uris: list[str] = [artifact.uri for artifact in artifacts]
+            found[name] = uris if (name in lists and lists[name].is_list) or len(uris) != 1 else uris[0]
+        return found
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _write_run(self, **changes: Any) -> None:
+        self.run = msgspec.structs.replace(
+            self.run, update_time=self.services.clock.now(), warnings=tuple(self.driver.warnings), **changes
+        )
+        self.driver.run = self.run
+        self.batch.runs.append(self.run)
+        self.labels.append(f"run.{self.run.state.lower()}")
+
+    def _record(self, task: TaskNode) -> None:
+        if task.path in self.memory.recalled:
+            if task.state.terminal:
+                self.memory.recalled.discard(task.path)
+                self.memory.forget(task.path)
+            return
+        record = self._task_record(task, task.state)
+        self._put(record)
+        if task.state.terminal:
+            self.labels.append(f"task.{task.state.lower()}")
+            if task.kind == "leaf" and task.state is not TaskState.SKIPPED and task.inputs is not None:
+                self._lineage(task, record)
+            self.memory.forget(task.path)
+            task.payload = None
+            task.inputs = None if task.kind == "leaf" else task.inputs
+        else:
+            self.labels.append(f"task.{task.kind}.{task.state.lower()}")
+
+    def _put(self, record: TaskRecord) -> None:
+        self.fresh[record.path] = record
+
+    def _task_record(self, task: TaskNode, state: TaskState) -> TaskRecord:
+        now = self.services.clock.now()
+        earlier = self.memory.task(task.path)
+        comparison = task.payload if isinstance(task.payload, CacheComparison) else None
+        start = self.memory.started.get(task.path, 0)
+        if state is TaskState.RUNNING and not start:
+            start = self.memory.started[task.path] = now
+        if state.terminal:
+            self.memory.started.pop(task.path, None)
+        not_before = 0
+        if state is TaskState.PENDING and task.retries and task.spec.retry:
+            not_before = now + int(backoff_seconds(task.spec.retry, task.retries) * 1_000_000)
+        leaf = task.kind == "leaf"
+        return TaskRecord(
+            run_uid=self.run.uid,
+            path=task.path,
+            name=task.spec.name,
+            component=task.spec.component,
+            kind=task.kind,
+            state=state,
+            uid=task.uid or self.memory.uid_of(task.path),
+            cached=task.cached,
+            attempts=task.attempts,
+            retries=task.retries,
+            inputs=task.inputs or TaskInputs(),
+            outputs=task.outputs or TaskOutputs(),
+            comparison=comparison,
+            identity=self.driver.identity(task) if leaf else "",
+            execution_id=task.uid if leaf else "",
+            error=task.error,
+            create_time=earlier.create_time if earlier and earlier.create_time else now,
+            start_time=start or (now if state.terminal and state is not TaskState.SKIPPED else 0),
+            end_time=now if state.terminal else 0,
+            not_before=not_before,
+        )
+
+    def _lineage(self, task: TaskNode, record: TaskRecord) -> None:
+        now = record.end_time
+        state = _EXECUTION_STATES[task.state]
+        if task.cached:
+            state = ExecutionState.CACHED
+        importer = isinstance(task.component.executor, ImporterSpec)
+        execution = Execution(
+            id=task.uid,
+            schema_title="system.ImporterExecution" if importer else "system.ContainerExecution",
+            state=state,
+            display_name=task.path,
+            metadata={f"input:{name}": value for name, value in record.inputs.parameters.items()},
+            create_time=record.create_time,
+            update_time=now,
+        )
+        events: list[LineageEvent] = []
+        for name, artifacts in record.inputs.artifacts.items():
+            for index, artifact in enumerate(artifacts):
+                events.append(LineageEvent(artifact.id, task.uid, EventType.INPUT, name, index, now))
+        fresh: list[Artifact] = []
+        for name, artifacts in record.outputs.artifacts.items():
+            for index, artifact in enumerate(artifacts):
+                events.append(LineageEvent(artifact.id, task.uid, EventType.OUTPUT, name, index, now))
+                if not task.cached and artifact.create_time >= self.run.create_time:
+                    fresh.append(artifact)
+        self.batch.lineage.append(Lineage((execution,), tuple(fresh), tuple(events), self.contexts))
+        comparison = record.comparison
+        if comparison is not None and comparison.verdict in ("miss", "refused") and task.state is TaskState.SUCCEEDED:
+            self.batch.cache.append(
+                CacheEntry(
+                    scope=self.driver.scope,
+                    key=comparison.key,
+                    run_uid=self.run.uid,
+                    path=task.path,
+                    parts=comparison.parts,
+                    outputs=record.outputs,
+                    create_time=now,
+                    component=task.spec.component,
+                )
+            )
+
+    def take_batch(self) -> Batch:
+        """What is to be written, and a new empty one in its place."""
+        if tuple(self.driver.warnings) != self.run.warnings:
+            self._write_run()
+        batch, self.batch = self.batch, Batch()
+        batch.tasks = list(self.fresh.values())
+        self.fresh = {}
+        del batch.runs[:-1]
+        batch.fences = {self.run.uid: self.fence}
+        return batch
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything left that could make progress by itself."""
+        return bool(self.ready or self.prepared or self.running or self.building or self.backing_off)
+

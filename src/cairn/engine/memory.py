@@ -1,0 +1,64 @@
+"""What the records already hold of a run when an engine takes it up: the source of recovery and of `resume`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from cairn.domain.runs import AttemptRecord, TaskInputs, TaskRecord
+from cairn.domain.states import AttemptState
+
+
+class Memory:
+    """Recorded tasks by path. `renewed`: the user asked for the run again, so failures are tried anew."""
+
+    def __init__(
+        self, tasks: Sequence[TaskRecord] = (), attempts: Sequence[AttemptRecord] = (), *, renewed: bool = False
+    ) -> None:
+        self._tasks = {task.path: task for task in tasks}
+        self._running = {
+            attempt.path: attempt for attempt in attempts if attempt.state is AttemptState.RUNNING
+        }
+        self.renewed = renewed
+        self.recalled: set[str] = set()  # paths whose next record is the one that stands already
+        self.started: dict[str, int] = {}
+
+    def task(self, path: str) -> TaskRecord | None:
+        return self._tasks.get(path)
+
+    def running(self, path: str) -> AttemptRecord | None:
+        return self._running.pop(path, None)
+
+    def forget(self, path: str) -> None:
+        self._tasks.pop(path, None)
+
+    def orphans(self) -> list[AttemptRecord]:
+        """Attempts that run and whose task has not come up again."""
+        return list(self._running.values())
+
+    def uid_of(self, path: str) -> str:
+        known = self._tasks.get(path)
+        return known.uid if known is not None and known.uid else self.new_uid()
+
+    @staticmethod
+    def new_uid() -> str:
+        """A random UUID (version 4) as text; the uuid module costs more to import than this needs."""
+        raw = bytearray(os.urandom(16))
+        raw[6] = (raw[6] & 0x0F) | 0x40
+        raw[8] = (raw[8] & 0x3F) | 0x80
+        text = raw.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def fits(self, known: TaskRecord | None, inputs: TaskInputs | None, identity: str) -> bool:
+        """Whether a recorded task still is the same task: its own definition, and what it is given."""
+        if known is None:
+            return False
+        if known.identity and known.identity != identity:
+            return False
+        if inputs is None:
+            return True
+        return known.inputs.parameters == inputs.parameters and _ids(known.inputs) == _ids(inputs)
+
+
+def _ids(inputs: TaskInputs) -> dict[str, list[str]]:
+    return {name: [artifact.id for artifact in artifacts] for name, artifacts in inputs.artifacts.items()}

@@ -1,0 +1,22 @@
+"""The adapters an engine works with, handed over by `wiring`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cairn.domain.clock import Clock
+from cairn.engine.ports import ArtifactStore, Environments, Executor, Journal, Owner, RunRecords, Secrets
+
+
+@dataclass(slots=True)
+class Services:
+    journal: Journal
+    records: RunRecords
+    executor: Executor
+    environments: Environments
+    store: ArtifactStore
+    secrets: Secrets
+    clock: Clock
+    owner: Owner
+    runs_directory: str  # attempts live in RUNS_DIRECTORY/RUN_UID/TASK/PATH/attempt-N
+    default_root: str  # pipeline root when neither the run nor the pipeline names one
