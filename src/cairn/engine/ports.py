@@ -195,6 +195,7 @@ class EnvironmentPlan(msgspec.Struct, frozen=True):
     environment_spec: Any  # the environments adapter's own; hashable
     call: LightweightCall | None  # None: the command is not of the known shape and is executed as it stands
     warnings: tuple[str, ...] = ()
+    command: tuple[str, ...] | None = None  # with no `call`: executed instead of the container's command and args
 
 
 class Environments(Protocol):
