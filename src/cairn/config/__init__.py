@@ -1,0 +1,1 @@
+"""Configuration: where a home is, what stands in its config.toml, and (later) Hydra."""

@@ -1,0 +1,148 @@
+"""Making an environment: resolve once, build once, however many processes ask."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import xxhash
+
+from cairn.config.settings import EnvironmentsSettings
+from cairn.environments import interpreters
+from cairn.environments.catalogue import READY, BuiltRecord, Catalogue, replace_file
+from cairn.environments.locking import exclusive
+from cairn.environments.redaction import redact
+from cairn.environments.resolution import resolve
+from cairn.environments.specification import UvSpec
+from cairn.environments.uv_command import Progress, index_options, run_uv, uv_variables
+from cairn.errors import EnvironmentBuildError
+
+_SHOW_VERSION = "import platform; print(platform.python_implementation().lower() + '-' + platform.python_version())"
+
+
+class Builder:
+    """Threads: any; processes: any. Locks are file locks that uv inherits, so that a killed builder's uv, which still
+    writes, keeps the next builder waiting."""
+
+    def __init__(self, catalogue: Catalogue, cache: Path, settings: EnvironmentsSettings) -> None:
+        self.catalogue = catalogue
+        self.settings = settings
+        self._cache = cache
+
+    def build(self, spec: UvSpec, progress: Progress | None = None, *, refresh: bool = False) -> BuiltRecord:
+        """Make it ready. `refresh` resolves anew. Raises EnvironmentBuildError."""
+        with exclusive(self.catalogue.spec_lock(spec.key)) as held:
+            record = self.catalogue.record(spec.key)
+            if record is not None and not refresh and self.catalogue.is_ready(record.environment_key):
+                return record
+            interpreter, warnings = self._interpreter(spec)
+            version = _version(interpreter)
+            lock = self._lock(spec, interpreter, held, progress, refresh=refresh)
+            identity = f"{version} {os.uname().sysname} {os.uname().machine}\n{lock.read_text()}"
+            key = xxhash.xxh3_128_hexdigest(identity.encode())
+            self._install(key, lock, interpreter, spec, progress)
+            record = BuiltRecord(spec.key, key, version, describe(spec), warnings)
+            self.catalogue.write_record(record)
+            return record
+
+    def _interpreter(self, spec: UvSpec) -> tuple[str, tuple[str, ...]]:
+        have = interpreters.installed()
+        if spec.python in have:
+            return have[spec.python], ()
+        if self.settings.python_downloads:
+            try:
+                self._uv(["python", "install", spec.python])
+                return self._uv(["python", "find", "--no-project", spec.python]).strip(), ()
+            except EnvironmentBuildError:
+                pass  # a closed network: the nearest one will do, and is said
+        version = interpreters.nearest(spec.python)
+        return have[version], (f"Python {spec.python} is not installed; {version} takes its place",)
+
+    def _lock(
+        self, spec: UvSpec, interpreter: str, held: int, progress: Progress | None, *, refresh: bool
+    ) -> Path:
+        path = self.catalogue.lock_file(spec.key)
+        if path.exists() and not refresh:
+            return path
+        if progress is not None:
+            progress(f"Resolving {describe(spec)}")
+
+        def uv(arguments: Sequence[str], stdin: str) -> str:
+            extra = ["--refresh"] if refresh else []
+            return self._uv([*arguments[:-1], *extra, arguments[-1]], stdin=stdin, progress=progress, keep_open=[held])
+
+        text = resolve(spec, interpreter, uv, path.with_suffix(".constraints"))
+        replace_file(path, text.encode())
+        return path
+
+    def _install(self, key: str, lock: Path, interpreter: str, spec: UvSpec, progress: Progress | None) -> None:
+        """Build in place, the marker last: a virtual environment knows its own path and cannot be moved."""
+        directory = self.catalogue.directory(key)
+        with exclusive(self.catalogue.held_lock(key)) as held:
+            if self.catalogue.is_ready(key):
+                return
+            if directory.exists():
+                shutil.rmtree(directory)  # what a killed builder left
+            directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            free = shutil.disk_usage(directory.parent).free
+            if free < 16 * 1024 * 1024:
+                raise EnvironmentBuildError("no space is left for an environment", place=str(directory.parent))
+            self._uv(["venv", "--quiet", "--no-project", "--python", interpreter, str(directory)], keep_open=[held])
+            if lock.stat().st_size:
+                arguments = ["pip", "install", "--no-deps", "--python", str(directory / "bin" / "python"), "-r", str(lock)]
+                arguments += index_options(spec)
+                if self.settings.link_mode:
+                    arguments += ["--link-mode", self.settings.link_mode]
+                if self.settings.compile_bytecode:
+                    arguments.append("--compile-bytecode")
+                self._uv(arguments, progress=progress, keep_open=[held])
+            replace_file(directory / READY, b"")
+
+    def _uv(
+        self, arguments: Sequence[str], *, stdin: str = "", progress: Progress | None = None, keep_open: Sequence[int] = ()
+    ) -> str:
+        self.catalogue.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return run_uv(
+            arguments,
+            variables=self._variables(),
+            directory=self.catalogue.root,
+            stdin=stdin,
+            progress=progress,
+            keep_open=keep_open,
+        )
+
+    def _variables(self) -> dict[str, str]:
+        """The user's own uv cache when hard links from it reach us, else one in the home."""
+        usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+        shared = _same_device(usual, self.catalogue.root)
+        return uv_variables(usual if shared else self._cache / "uv", downloads=self.settings.python_downloads)
+
+
+def describe(spec: UvSpec) -> str:
+    """`python 3.11: pandas, kfp==2.14.3`."""
+    named = [redact(each) for each in (*spec.packages, *spec.bare) if not each.startswith("typing-extensions")]
+    return f"python {spec.python}: {', '.join(named)}" if named else f"python {spec.python}"
+
+
+
+def _version(interpreter: str) -> str:
+    try:
+        return subprocess.run(  # noqa: S603
+            [interpreter, "-I", "-S", "-c", _SHOW_VERSION], capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EnvironmentBuildError(f"this interpreter does not run: {error}", place=interpreter) from None
+
+
+def _same_device(first: Path, second: Path) -> bool:
+    """Whether hard links reach from one to the other; what does not exist yet goes by the nearest that does."""
+
+    def device(path: Path) -> int:
+        while not path.exists():
+            path = path.parent
+        return path.stat().st_dev
+
+    return device(first) == device(second)

@@ -1,0 +1,212 @@
+"""The engine's `Environments` port on uv environments, project snapshots and the machine as it is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from cairn.config.home import Home
+from cairn.config.settings import EnvironmentsSettings
+from cairn.engine.ports import Environment, EnvironmentPlan, LightweightCall
+from cairn.environments import interpreters, step_variables
+from cairn.environments.building import Builder
+from cairn.environments.catalogue import READY, BuiltRecord, Catalogue
+from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, recognise
+from cairn.environments.images import target_of
+from cairn.environments.locking import open_lock, try_lock
+from cairn.environments.specification import HostSpec, ProjectSpec, UvSpec
+from cairn.environments.uv_command import Progress
+from cairn.errors import EnvironmentBuildError, UnsupportedFeature
+from cairn.spec.types import ContainerSpec
+
+
+class UvEnvironments:
+    """Threads: `plan` and `find` from the engine's loop, `build` from workers, all at once if need be.
+
+    An environment that was handed out is held against collection until this process ends.
+    """
+
+    def __init__(self, home: Home, settings: EnvironmentsSettings | None = None) -> None:
+        self.settings = settings or EnvironmentsSettings()
+        self.catalogue = Catalogue(home.environments)
+        self.builder = Builder(self.catalogue, home.cache, self.settings)
+        self._ready: dict[str, Environment] = {}
+        self._held: dict[str, int] = {}
+        self._inputs: str | None = None
+
+    def plan(
+        self, component: str, container: ContainerSpec, images: Sequence[tuple[str, str]], *, strict: bool, in_place: bool
+    ) -> EnvironmentPlan:
+        shape = recognise(container.command, container.args)
+        if isinstance(shape, Lightweight):
+            return self._plan_lightweight(component, container, shape, strict=strict)
+        target = target_of(container.image, images)
+        if target is None:
+            raise UnsupportedFeature(
+                f"runs in the container image {container.image!r}, and there is no container engine here",
+                place=component,
+                remedy=f"run its command on this machine with --image '{container.image}=host', "
+                f"or in an environment of your sources with --image '{container.image}=project:DIR'",
+            )
+        if target.kind == "host":
+            return EnvironmentPlan(component, HostSpec(), None)
+        return self._plan_project(component, container, target.directory, shape, strict=strict, in_place=in_place)
+
+    def find(self, plan: EnvironmentPlan) -> Environment | None:
+        spec = plan.environment_spec
+        if isinstance(spec, HostSpec):
+            return Environment(key="host", variables=step_variables.for_host())
+        uv_spec = spec.uv if isinstance(spec, ProjectSpec) else spec
+        environment = self._find_built(uv_spec.key)
+        return _in_project(environment, spec) if environment and isinstance(spec, ProjectSpec) else environment
+
+    def build(self, plan: EnvironmentPlan, progress: Any = None) -> Environment:
+        found = self.find(plan)
+        if found is not None:
+            return found
+        spec = plan.environment_spec
+        uv_spec = spec.uv if isinstance(spec, ProjectSpec) else spec
+        environment = self._build_and_hold(uv_spec, progress)
+        return _in_project(environment, spec) if isinstance(spec, ProjectSpec) else environment
+
+    def specification(self, python: str, install: Install, variables: tuple[tuple[str, str], ...] = ()) -> UvSpec:
+        """What the home configures, with what a component asks for over it."""
+        settings = self.settings
+        return UvSpec(
+            python=python,
+            packages=install.packages,
+            bare=install.bare,
+            index_url=install.index_url or settings.index_url,
+            extra_index_urls=(*install.extra_index_urls, *settings.extra_index_urls),
+            find_links=(*install.find_links, *(os.path.expanduser(place) for place in settings.find_links)),  # noqa: PTH111
+            trusted_hosts=(*install.trusted_hosts, *settings.trusted_hosts),
+            prerelease=install.prerelease,
+            constraints=settings.constraints,
+            overrides=settings.overrides,
+            exclude_newer=settings.exclude_newer,
+            offline=settings.offline,
+            inputs=self._configured_inputs(),
+            variables=variables,
+        )
+
+    def _plan_lightweight(
+        self, component: str, container: ContainerSpec, shape: Lightweight, *, strict: bool
+    ) -> EnvironmentPlan:
+        version, warnings = self.choose_python(container.image, component, strict=strict)
+        install = shape.install
+        brought = any(each.startswith("kfp") for each in (*install.packages, *install.bare))
+        if not brought:  # the image is expected to bring it
+            install = Install(**{**_fields(install), "bare": (*install.bare, f"kfp=={self.settings.kfp}")})
+        named = tuple(sorted(container.env.items())) if "$" in "".join((install.index_url, *install.extra_index_urls)) else ()
+        spec = self.specification(version, install, named)
+        if shape.module == DSL_MODULE:
+            return EnvironmentPlan(component, spec, LightweightCall(shape.source, shape.arguments), warnings)
+        return EnvironmentPlan(
+            component, spec, None, warnings, command=("sh", "-ec", shape.program, shape.source, *shape.arguments)
+        )
+
+    def choose_python(self, image: str, place: str, *, strict: bool) -> tuple[str, tuple[str, ...]]:
+        """(version to build with, warnings). Raises UnsupportedFeature when strict and the machine lacks it."""
+        wanted = interpreters.version_of_image(image)
+        if not wanted:
+            return self.settings.default_python or interpreters.default_version(), ()
+        if wanted in interpreters.installed() or self.settings.python_downloads:
+            return wanted, ()
+        version = interpreters.nearest(wanted)
+        said = f"{place}: image {image} brings Python {wanted}, which this machine lacks; {version} takes its place"
+        if strict:
+            raise UnsupportedFeature(
+                f"image {image} brings Python {wanted}, which this machine lacks",
+                place=place,
+                remedy=f"install Python {wanted}, or run without --strict to use {version}",
+            )
+        return version, (said,)
+
+    def _plan_project(
+        self,
+        component: str,
+        container: ContainerSpec,
+        directory: str,
+        shape: Containerized | None,
+        *,
+        strict: bool,
+        in_place: bool,
+    ) -> EnvironmentPlan:
+        raise UnsupportedFeature("project:DIR is not there yet", place=component)
+
+    def _configured_inputs(self) -> str:
+        if self._inputs is None:
+            digest = xxhash.xxh3_128()
+            for name in (self.settings.constraints, self.settings.overrides):
+                if name:
+                    try:
+                        digest.update(Path(name).read_bytes())
+                    except OSError as error:
+                        raise EnvironmentBuildError(f"cannot be read: {error.strerror}", place=name) from None
+                digest.update(b"\0")
+            self._inputs = digest.hexdigest() if self.settings.constraints or self.settings.overrides else ""
+        return self._inputs
+
+    def _find_built(self, spec_key: str) -> Environment | None:
+        environment = self._ready.get(spec_key)
+        if environment is not None:
+            return environment if self.catalogue.is_ready(environment.key) else None
+        record = self.catalogue.record(spec_key)
+        if record is None or not self._hold(record.environment_key):
+            return None
+        return self._remember(record)
+
+    def _build_and_hold(self, spec: UvSpec, progress: Progress | None) -> Environment:
+        for _ in range(100):
+            record = self.builder.build(spec, progress)
+            if self._hold(record.environment_key):
+                return self._remember(record)
+            time.sleep(0.02)  # collected, or being collected, since: build again
+        raise EnvironmentBuildError("the environment is removed as often as it is built")
+
+    def _hold(self, key: str) -> bool:
+        """Keep an environment from being collected; False when it is not there to be held."""
+        if key not in self._held:
+            descriptor = open_lock(self.catalogue.held_lock(key))
+            if not try_lock(descriptor, shared=True):
+                os.close(descriptor)
+                return False
+            if not self.catalogue.is_ready(key):
+                os.close(descriptor)
+                return False
+            self._held[key] = descriptor
+            os.utime(self.catalogue.directory(key) / READY)
+        return self.catalogue.is_ready(key)
+
+    def _remember(self, record: BuiltRecord) -> Environment:
+        directory = str(self.catalogue.directory(record.environment_key))
+        environment = Environment(
+            key=record.environment_key,
+            python=f"{directory}/bin/python",
+            variables=step_variables.for_environment(directory, self.settings.passed_variables),
+            identity=record.environment_key,
+            warnings=record.warnings,
+        )
+        self._ready[record.spec_key] = environment
+        return environment
+
+
+def _in_project(environment: Environment, spec: ProjectSpec) -> Environment:
+    return Environment(
+        key=environment.key,
+        python=environment.python,
+        variables=environment.variables,
+        working_directory=spec.snapshot,
+        in_place=spec.in_place,
+        identity=f"{environment.identity}:{spec.digest}",
+        warnings=environment.warnings,
+    )
+
+
+def _fields(install: Install) -> dict[str, Any]:
+    return {name: getattr(install, name) for name in install.__struct_fields__}

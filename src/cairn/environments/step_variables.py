@@ -1,0 +1,40 @@
+"""What a step inherits of the shell that started Cairn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+# A container would see none of the shell's variables. On one's own machine a step needs the way to the network, the
+# user's credentials and the devices; what would change how its Python starts (PYTHONPATH, VIRTUAL_ENV) stays out.
+INHERITED = (
+    "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "SHELL", "XDG_*", "SSH_AUTH_SOCK",
+    "*_PROXY", "*_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC",
+    "GOOGLE_*", "GCLOUD_*", "CLOUDSDK_*", "AWS_*", "AZURE_*", "HF_*", "HUGGING_FACE_*", "WANDB_*", "MLFLOW_*",
+    "CUDA_*", "NVIDIA_*", "ROCR_*", "LD_LIBRARY_PATH", "DISPLAY",
+)  # fmt: skip
+
+
+def for_environment(directory: str, passed: Sequence[str], variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables of a step in a virtual environment: its own programs first, then the shell's."""
+    shell = os.environ if variables is None else variables
+    patterns = (*INHERITED, *passed)
+    kept = {
+        name: value
+        for name, value in shell.items()
+        if not name.startswith("CAIRN_") and any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+    path = shell.get("PATH") or os.defpath
+    active = shell.get("VIRTUAL_ENV")
+    if active:  # the programs of an environment the user happens to have active are not the step's
+        path = os.pathsep.join(part for part in path.split(os.pathsep) if part != os.path.join(active, "bin"))  # noqa: PTH118
+    kept["PATH"] = f"{directory}/bin{os.pathsep}{path}"
+    kept["VIRTUAL_ENV"] = directory
+    return kept
+
+
+def for_host(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables of a command on the machine as it is: the shell's, without Cairn's own."""
+    shell = os.environ if variables is None else variables
+    return {name: value for name, value in shell.items() if not name.startswith("CAIRN_")}
