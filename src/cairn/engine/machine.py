@@ -102,6 +102,8 @@ class RunMachine:
         self._write_run(state=RunState.RUNNING, start_time=start, end_time=0, error=None, outputs={})
         self.apply(Begin(TaskInputs(dict(self.run.parameters), {})))
         if cancelling:
+            self.drive(len(self.ready) + 1_000_000)  # so that what still runs is adopted, and then stopped
+            self.wanted.clear()
             self.cancel()
 
     def apply(self, event: Event) -> None:
@@ -379,6 +381,11 @@ class RunMachine:
         self.apply(Finished(task, TaskState.CANCELLED))
 
     def _end(self, state: RunState, outputs: TaskOutputs | None, error: Failure | None) -> None:
+        for orphan in self.memory.orphans():
+            # Its task did not come up again: an edited pipeline has no place for it.
+            if self.services.executor.adopt(orphan.uid, orphan.directory):
+                self.services.executor.stop(orphan.uid, kill=True)
+            self._close_attempt(orphan, AttemptState.LOST, Exit(ExitReason.LOST, message="no longer wanted"))
         values = self._run_outputs(outputs)
         self._write_run(state=state, end_time=self.services.clock.now(), outputs=values, error=error)
         self.labels.append(f"run.{state.lower()}")

@@ -103,6 +103,9 @@ class Journal(Protocol):
         Raises InputRefused when job_id is taken in (project, location).
         """
 
+    def add_spec(self, digest: str, text: str) -> None:
+        """Keep another pipeline text: what a run is resumed with."""
+
     def claim(self, run_uid: str, owner: Owner, *, lease_seconds: float) -> Fence:
         """Take a run over: its fence grows by one and `owner` holds the lease.
 
@@ -153,8 +156,9 @@ class RunRecords(Protocol):
     def cached(self, scope: str, keys: Sequence[str], *, not_before: int = 0) -> dict[str, CacheEntry]:
         """The newest entry for each key that has one; entries older than `not_before` are left out."""
 
-    def nearest(self, scope: str, component: str) -> CacheEntry | None:
-        """The newest entry of the same component in the scope: what a miss is explained against."""
+    def nearest(self, scope: str, component: str, *, before: int = 0) -> CacheEntry | None:
+        """The newest entry of the same component in the scope, older than `before` (microseconds; 0: no bound): what a
+        miss is explained against."""
 
     def artifact_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> Artifact | None:
         """The newest live artifact with this URI: what an importer without `reimport` takes."""

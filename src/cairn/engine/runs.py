@@ -1,0 +1,145 @@
+"""Runs as a service: hand one in, take it up, end it. The command line, the API and the SDK all come through here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from cairn.domain.lineage import Context
+from cairn.domain.resources import Capacity
+from cairn.domain.runs import Run, RunSettings
+from cairn.domain.states import RunState
+from cairn.domain.values import Value
+from cairn.engine.faultpoints import point
+from cairn.engine.fit import fit, resources_of
+from cairn.engine.loop import Engine
+from cairn.engine.machine import RunMachine
+from cairn.engine.memory import Memory
+from cairn.engine.ports import EnvironmentPlan
+from cairn.engine.services import Services
+from cairn.errors import InputRefused, UnsupportedFeature
+from cairn.spec.load import load_text
+from cairn.spec.parameters import resolve_parameters
+from cairn.spec.types import ContainerSpec, CustomJobSpec, Pipeline
+
+
+class RunService:
+    def __init__(self, services: Services, machine: Capacity) -> None:
+        self.services = services
+        self.machine = machine
+
+    def submit(
+        self,
+        pipeline: Pipeline,
+        parameters: Mapping[str, Value],
+        *,
+        settings: RunSettings | None = None,
+        job_id: str = "",
+        display_name: str = "",
+        labels: Mapping[str, str] | None = None,
+        source: str = "",
+        request_id: str = "",
+        pipeline_root: str = "",
+        owner: str = "",
+    ) -> Run:
+        """Check everything, then record the run: when this returns, it will not be lost.
+
+        Raises InputRefused (ParameterError, UnsupportedFeature, …) before anything is written.
+        """
+        settings = settings or RunSettings()
+        if pipeline.failure_policy and settings.failure_policy == RunSettings().failure_policy:
+            settings = msgspec.structs.replace(settings, failure_policy=pipeline.failure_policy)
+        values = resolve_parameters(pipeline, {**pipeline.parameters, **parameters})
+        plans = self.plans(pipeline, settings)
+        now = self.services.clock.now()
+        uid = Memory.new_uid()
+        stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now // 1_000_000))
+        run = Run(
+            uid=uid,
+            job_id=job_id or f"{pipeline.name}-{stamp}-{uid[:6]}",
+            pipeline_name=pipeline.name,
+            spec_digest=pipeline.digest,
+            state=RunState.PENDING,
+            display_name=display_name or job_id or pipeline.display_name,
+            parameters=values,
+            pipeline_root=pipeline_root or pipeline.default_root,
+            settings=settings,
+            source=source,
+            warnings=(*pipeline.warnings, *dict.fromkeys(w for plan in plans.values() for w in plan.warnings)),
+            labels=dict(labels or {}),
+            owner=owner,
+            request_id=request_id,
+            create_time=now,
+            update_time=now,
+        )
+        point("before:run.pending")
+        contexts = (
+            Context(pipeline.name, "system.Pipeline", pipeline.display_name, create_time=now),
+            Context(run.job_id, "system.PipelineRun", run.display_name, parents=(pipeline.name,), create_time=now),
+        )
+        run = self.services.journal.create_run(run, pipeline.text, contexts)
+        point("after:run.pending")
+        return run
+
+    def plans(self, pipeline: Pipeline, settings: RunSettings) -> dict[str, EnvironmentPlan]:
+        """Where each container component will run, by component. Raises UnsupportedFeature for one that cannot."""
+        images = [(mapping.pattern, mapping.target) for mapping in settings.images]
+        plans: dict[str, EnvironmentPlan] = {}
+        for name in used_components(pipeline):
+            component = pipeline.components[name]
+            if isinstance(component.executor, CustomJobSpec):
+                raise UnsupportedFeature(
+                    "a CustomJob as an executor cannot run as a process on this machine yet", place=f"components.{name}"
+                )
+            if isinstance(component.executor, ContainerSpec):
+                plans[name] = self.services.environments.plan(
+                    name, component.executor, images, strict=settings.strict, in_place=settings.in_place
+                )
+                if settings.strict and "{{" not in "".join(msgspec.structs.astuple(component.executor.resources)):
+                    wanted = resources_of(component.executor.resources, str)
+                    fit(wanted, self.machine, strict=True, component=name)
+        return plans
+
+    def pipeline_of(self, run: Run) -> Pipeline:
+        return load_text(self.services.records.spec_text(run.spec_digest), origin=f"run {run.job_id}")
+
+    def take(
+        self, engine: Engine, run: Run, *, renewed: bool = False, pipeline: Pipeline | None = None
+    ) -> RunMachine:
+        """Let `engine` have the run. `renewed`: it ended and is to go on from what did not succeed, with `pipeline` in
+        place of its own if one is given. Raises InputRefused when another engine has it, or when it has ended."""
+        if run.state.terminal and not renewed:
+            raise InputRefused(
+                f"run {run.job_id} has ended: {run.state}", remedy=f"`cairn runs resume {run.uid[:8]}` takes it up again"
+            )
+        edited = pipeline is not None and pipeline.digest != run.spec_digest
+        pipeline = pipeline or self.pipeline_of(run)
+        if edited:
+            if pipeline.name != run.pipeline_name:
+                raise InputRefused(f"run {run.job_id} is of pipeline {run.pipeline_name!r}, not {pipeline.name!r}")
+            values = resolve_parameters(pipeline, run.parameters)
+            run = msgspec.structs.replace(run, spec_digest=pipeline.digest, parameters=values)
+            self.services.journal.add_spec(pipeline.digest, pipeline.text)
+        plans = self.plans(pipeline, run.settings)
+        return engine.take(run, pipeline, plans, renewed=renewed)
+
+    def cancel(self, run: Run, *, kill: bool = False) -> None:
+        """Ask whichever engine has the run to end it."""
+        if run.state.terminal:
+            raise InputRefused(f"run {run.job_id} has ended already: {run.state}")
+        self.services.journal.request(run.uid, "kill" if kill else "cancel", {})
+
+
+def used_components(pipeline: Pipeline) -> list[str]:
+    """Components that a task refers to, directly or through nested pipelines."""
+    found: dict[str, None] = {}
+    queue = [pipeline.root]
+    while queue:
+        dag = queue.pop().dag
+        for task in dag.tasks.values() if dag else ():
+            if task.component not in found:
+                found[task.component] = None
+                queue.append(pipeline.components[task.component])
+    return list(found)
