@@ -1,0 +1,202 @@
+"""The engine's `ArtifactStore` port on local directories."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat as kinds
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import xxhash
+
+from cairn.artifacts import digests, importing, locations
+from cairn.config.home import Home
+from cairn.config.settings import ArtifactsSettings
+from cairn.domain.artifacts import Fingerprint
+from cairn.domain.values import Spilled
+from cairn.errors import ConfigurationError, InputRefused, StorageFull
+
+_SPILLED = ".parameters"
+# Above this many entries a tree is left writable: sealing must not cost more than publishing did.
+_SEALED_ENTRIES = 10_000
+
+
+class LocalStore:
+    """Threads: every method from any thread; nothing is kept between calls but the roots.
+
+    `buckets` maps `gs://name` to `local` (the default: a tree in the home) or to a real store, which this one refuses.
+    """
+
+    def __init__(
+        self, home: Home, settings: ArtifactsSettings | None = None, buckets: Mapping[str, str] | None = None
+    ) -> None:
+        self.root = home.store
+        self.buckets = home.buckets
+        self.settings = settings or ArtifactsSettings()
+        for name, kind in (buckets or {}).items():
+            if kind not in {"", "local"}:
+                raise ConfigurationError(
+                    f"bucket {name} is configured as {kind!r}, and this version keeps buckets in the home only",
+                    place="[buckets]",
+                    remedy=f'remove it, or write "{name}" = "local"',
+                )
+
+    def path_of(self, uri: str) -> str | None:
+        scheme = locations.scheme_of(uri)
+        if scheme in {"", "file"}:
+            return locations.file_path(uri)
+        if scheme in locations.MOUNTS:
+            scheme, bucket, key = locations.split_bucket(uri)
+            base = f"{self.buckets}/{scheme}/{bucket}"
+            return f"{base}/{key}" if key else base
+        return None
+
+    def step_path_of(self, uri: str) -> str:
+        scheme = locations.scheme_of(uri)
+        if scheme in locations.MOUNTS:
+            locations.split_bucket(uri)
+            return f"{locations.MOUNTS[scheme]}/{uri[len(scheme) + 3 :]}"
+        return locations.file_path(uri) if scheme in {"", "file"} else uri
+
+    def fingerprint(self, path: str) -> Fingerprint | None:
+        return digests.fingerprint(path)
+
+    def unchanged(self, uri: str, fingerprint: Fingerprint, *, full: bool) -> bool:
+        path = self.path_of(uri)
+        if path is None:
+            return not full  # nothing of it was ever read
+        if full:
+            found = digests.fingerprint(path)
+            return found is not None and found.digest == fingerprint.digest
+        seen = digests.quick_look(path)
+        return seen == (fingerprint.size, tuple(fingerprint.stat), fingerprint.is_directory)
+
+    def seal(self, path: str) -> None:
+        if not self.settings.seal:
+            return
+        try:
+            mode = os.lstat(path).st_mode
+            if kinds.S_ISREG(mode):
+                os.chmod(path, mode & ~0o222)  # noqa: PTH101
+            elif kinds.S_ISDIR(mode):
+                _seal_tree(path)
+        except OSError:
+            pass  # a file system without modes, or a file that is not ours: a protection, not a promise
+
+    def discard(self, path: str) -> None:
+        remove(path)
+
+    def spill(self, run_uid: str, text: bytes) -> Spilled:
+        """One file for equal values, whichever run they come from. Raises StorageFull."""
+        digest = xxhash.xxh3_128_hexdigest(text)
+        path = self.root / _SPILLED / f"{digest}.json"
+        if not path.exists():
+            _write_durably(path, text)
+        else:
+            os.utime(path)  # young again: a collection that is looking right now leaves it
+        return Spilled(uri=str(path), digest=f"xxh3:{digest}", size=len(text))
+
+    def unspill(self, spilled: Spilled) -> bytes:
+        path = self.path_of(spilled.uri)
+        if path is None or not locations.within(path, self.root / _SPILLED):
+            raise InputRefused("is no spilled parameter of this home", place=spilled.uri)
+        try:
+            text = Path(path).read_bytes()
+        except OSError as error:
+            raise InputRefused(f"a parameter's value cannot be read: {error.strerror}", place=spilled.uri) from None
+        if f"xxh3:{xxhash.xxh3_128_hexdigest(text)}" != spilled.digest:
+            raise InputRefused("a parameter's value is not what was written", place=spilled.uri)
+        return text
+
+    def import_uri(self, uri: str) -> Fingerprint | None:
+        importing.check(uri, allow_private_hosts=self.settings.allow_private_hosts)
+        path = self.path_of(uri)
+        if path is None:
+            return None
+        scheme = locations.scheme_of(uri)
+        if scheme in locations.MOUNTS and not locations.within(path, self.buckets):
+            raise InputRefused("leads out of its bucket through a link", place=uri)
+        if scheme in {"", "file"}:
+            importing.check_readable(path, uri)
+        return digests.fingerprint(path)
+
+    def mounts(self, uris: Sequence[str]) -> list[tuple[str, str]]:
+        pairs: list[tuple[str, str]] = []
+        for scheme, mount in locations.MOUNTS.items():
+            named = [uri for uri in uris if locations.scheme_of(uri) == scheme]
+            if not named:
+                continue
+            real = self.buckets / scheme
+            for uri in named:
+                _, bucket, _ = locations.split_bucket(uri)
+                (real / bucket).mkdir(mode=0o700, parents=True, exist_ok=True)
+            pairs.append((mount, str(real)))
+        return pairs
+
+
+def remove(path: str) -> int:
+    """Remove a file, link or tree, read-only ones too; gives the bytes freed. Missing is no error."""
+    try:
+        mode = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    if not kinds.S_ISDIR(mode.st_mode):
+        os.unlink(path)  # noqa: PTH108
+        return mode.st_blocks * 512 if mode.st_nlink == 1 else 0
+    freed = 0
+    os.chmod(path, mode.st_mode | 0o700)  # noqa: PTH101
+    for directory, _, files in _writable_walk(path):
+        for name in files:
+            seen = os.lstat(os.path.join(directory, name))  # noqa: PTH118
+            freed += seen.st_blocks * 512 if seen.st_nlink == 1 else 0
+    shutil.rmtree(path, ignore_errors=False)
+    return freed
+
+
+def _writable_walk(root: str) -> list[tuple[str, list[str], list[str]]]:
+    found = []
+    for directory, names, files in os.walk(root):
+        for name in names:
+            below = os.path.join(directory, name)  # noqa: PTH118
+            if not os.path.islink(below):  # noqa: PTH114
+                os.chmod(below, 0o700)  # noqa: PTH101
+        found.append((directory, names, files))
+    return found
+
+
+def _seal_tree(root: str) -> None:
+    """Files first, then the directories above them; a tree with very many entries is left as it is."""
+    directories: list[tuple[str, int]] = [(root, os.lstat(root).st_mode)]
+    files: list[tuple[str, int]] = []
+    for directory, names, plain in os.walk(root):
+        for name in (*names, *plain):
+            path = os.path.join(directory, name)  # noqa: PTH118
+            mode = os.lstat(path).st_mode
+            if kinds.S_ISREG(mode):
+                files.append((path, mode))
+            elif kinds.S_ISDIR(mode):
+                directories.append((path, mode))
+        if len(files) + len(directories) > _SEALED_ENTRIES:
+            return
+    for path, mode in (*files, *reversed(directories)):
+        os.chmod(path, mode & ~0o222)  # noqa: PTH101
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageFull(f"a parameter's value cannot be written: {error.strerror}", place=str(path)) from None
