@@ -43,7 +43,7 @@ class LeafPlan:
     def __init__(self, container: ContainerSpec, plan: EnvironmentPlan) -> None:
         self.container = container
         self.plan = plan
-        words = plan.call.arguments if plan.call else (*container.command, *container.args)
+        words = plan.call.arguments if plan.call else plan.command or (*container.command, *container.args)
         self.template: CommandTemplate = compile_command(words)
         self.env = container.env
         self.environment: Environment | None = None

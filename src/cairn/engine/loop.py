@@ -235,8 +235,19 @@ class Engine:
     def _end(self, machine: RunMachine) -> None:
         self.machines.pop(machine.run.uid, None)
         self.finished[machine.run.uid] = machine.run
+        if machine.run.settings.notify:
+            self._notify(machine)
         self.services.journal.release(machine.fence)
         point("lease.released")
+
+    def _notify(self, machine: RunMachine) -> None:
+        from cairn.engine.notify import notify  # urllib and friends: only for a run that asks for it
+
+        trouble = notify(machine.run, allow_private_hosts=self.services.allow_private_hosts)
+        if trouble:
+            machine.driver.warn(trouble)
+            self.services.journal.commit(machine.take_batch())
+            self.finished[machine.run.uid] = machine.run
 
     # --- attempts' ends ----------------------------------------------------------------------------------------------
 

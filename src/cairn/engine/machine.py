@@ -493,7 +493,7 @@ class RunMachine:
                 events.append(LineageEvent(artifact.id, task.uid, EventType.OUTPUT, name, index, now))
                 if not task.cached and artifact.create_time >= self.run.create_time:
                     fresh.append(artifact)
-        self.batch.lineage.append(Lineage((execution,), tuple(fresh), tuple(events), self.contexts))
+        self.batch.lineage.append(Lineage((execution,), tuple(fresh), tuple(events), self.contexts, self.run.uid))
         comparison = record.comparison
         if comparison is not None and comparison.verdict in ("miss", "refused") and task.state is TaskState.SUCCEEDED:
             self.batch.cache.append(

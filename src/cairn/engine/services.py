@@ -20,3 +20,4 @@ class Services:
     owner: Owner
     runs_directory: str  # attempts live in RUNS_DIRECTORY/RUN_UID/TASK/PATH/attempt-N
     default_root: str  # pipeline root when neither the run nor the pipeline names one
+    allow_private_hosts: bool = False  # importers and webhooks may name hosts on private networks
