@@ -1,0 +1,126 @@
+"""The composition root: a home and its configuration in, working services out. The only module that names adapters.
+
+Everything is made when it is first asked for: `cairn runs list` starts no executor.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cairn.config.home import Home
+from cairn.config.settings import Settings, load_settings
+from cairn.domain.clock import SystemClock
+from cairn.domain.resources import Capacity
+from cairn.errors import UnsupportedFeature
+
+if TYPE_CHECKING:
+    from cairn.artifacts.secrets import LocalSecrets
+    from cairn.artifacts.store import LocalStore
+    from cairn.engine.loop import Engine, Observer
+    from cairn.engine.ports import Executor
+    from cairn.engine.runs import RunService
+    from cairn.engine.services import Services
+    from cairn.environments.service import UvEnvironments
+    from cairn.records.database import Records
+
+
+class Cairn:
+    """One home, opened. Close it when done; attempts that run go on."""
+
+    def __init__(self, home: Home, settings: Settings, *, executor: str = "") -> None:
+        self.home = home
+        self.settings = settings
+        self.executor_name = executor or settings.run.executor
+        self.clock = SystemClock()
+
+    @cached_property
+    def capacity(self) -> Capacity:
+        from cairn.config import machine
+        from cairn.spec.quantities import parse_memory
+
+        configured = self.settings.machine
+        memory = configured.memory
+        return Capacity(
+            cpu_millis=round(configured.cpu * 1000) or machine.cpu_millis(),
+            memory_bytes=(parse_memory(memory) if isinstance(memory, str) else memory) or machine.memory_bytes(),
+            accelerators=configured.accelerators if configured.accelerators >= 0 else machine.accelerators(),
+        )
+
+    @cached_property
+    def records(self) -> Records:
+        from cairn.records.database import open_records
+
+        return open_records(self.settings.records.url or self.home.database, capacity=self.capacity)
+
+    @cached_property
+    def store(self) -> LocalStore:
+        from cairn.artifacts.store import LocalStore
+
+        return LocalStore(self.home, self.settings.artifacts, self.settings.buckets)
+
+    @cached_property
+    def secrets(self) -> LocalSecrets:
+        from cairn.artifacts.secrets import LocalSecrets
+
+        return LocalSecrets(self.home, self.settings.directories)
+
+    @cached_property
+    def environments(self) -> UvEnvironments:
+        from cairn.environments.service import UvEnvironments
+
+        return UvEnvironments(self.home, self.settings.environments)
+
+    @cached_property
+    def executor(self) -> Executor:
+        if self.executor_name != "process":
+            raise UnsupportedFeature(
+                f"there is no executor {self.executor_name!r} in this version", remedy="use --executor process"
+            )
+        from cairn.executors.process import ProcessExecutor
+
+        return ProcessExecutor()
+
+    @cached_property
+    def services(self) -> Services:
+        from cairn.engine.services import Services
+        from cairn.records.owners import this_process
+
+        return Services(
+            journal=self.records,
+            records=self.records,
+            executor=self.executor,
+            environments=self.environments,
+            store=self.store,
+            secrets=self.secrets,
+            clock=self.clock,
+            owner=this_process(),
+            runs_directory=os.fspath(self.home.runs),
+            default_root=os.fspath(self.home.store),
+            allow_private_hosts=self.settings.artifacts.allow_private_hosts,
+        )
+
+    @cached_property
+    def runs(self) -> RunService:
+        from cairn.engine.runs import RunService
+
+        return RunService(self.services, self.capacity)
+
+    def engine(self, observer: Observer | None = None) -> Engine:
+        from cairn.engine.loop import Engine
+
+        return Engine(self.services, self.capacity, observer=observer)
+
+    def close(self) -> None:
+        made = self.__dict__
+        if "executor" in made:
+            self.executor.close()
+        if "records" in made:
+            self.records.close()
+
+
+def open_cairn(home: str | None = None, *, executor: str = "") -> Cairn:
+    """Open a home (default: CAIRN_HOME, else ~/.cairn). Raises HomeError, ConfigurationError."""
+    place = Home.open(home)
+    return Cairn(place, load_settings(place), executor=executor)
