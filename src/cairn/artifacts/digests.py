@@ -20,7 +20,7 @@ def fingerprint(path: str) -> Fingerprint | None:
     """Of a file or tree; None when there is none.
 
     A tree's digest is over its sorted relative names, kinds, sizes and digests; empty directories count. A link inside
-    a tree counts by what it says and is never followed. Raises InputRefused for what is neither file, directory nor link.
+    a tree counts by what it says and is never followed. Raises InputRefused for sockets, devices and pipes.
     """
     try:
         found = os.stat(path)  # noqa: PTH116 - hot; the artifact itself may be a link that the step made

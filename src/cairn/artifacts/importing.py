@@ -20,7 +20,9 @@ def check(uri: str, *, allow_private_hosts: bool) -> None:
     scheme = locations.scheme_of(uri)
     if scheme not in ALLOWED:
         raise InputRefused(
-            f"scheme {scheme!r} cannot be imported", place=uri, remedy=f"use a path, {', '.join(each for each in ALLOWED if each)}"
+            f"scheme {scheme!r} cannot be imported",
+            place=uri,
+            remedy=f"use a path, {', '.join(each for each in ALLOWED if each)}",
         )
     if scheme in locations.MOUNTS:
         locations.split_bucket(uri)
@@ -49,7 +51,9 @@ def _check_remote(uri: str, scheme: str, *, allow_private_hosts: bool) -> None:
     if scheme == "oci":
         return  # recorded, never fetched by us
     if parts.username or parts.password:
-        raise InputRefused("holds credentials", place=f"{scheme}://{host}{parts.path}", remedy="leave them out of the URI")
+        raise InputRefused(
+            "holds credentials", place=f"{scheme}://{host}{parts.path}", remedy="leave them out of the URI"
+        )
     if not allow_private_hosts and _is_private(host):
         raise InputRefused(
             f"{host} is on a private network",

@@ -1,8 +1,8 @@
 """Secrets, config maps and volumes as local directories.
 
-    HOME/secrets/NAME/KEY        one file for each key, the file's bytes are the value
-    HOME/config-maps/NAME/KEY
-    HOME/volumes/NAME/           stands for a persistent volume claim
+HOME/secrets/NAME/KEY        one file for each key, the file's bytes are the value
+HOME/config-maps/NAME/KEY
+HOME/volumes/NAME/           stands for a persistent volume claim
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class LocalSecrets:
         above = (directory, *directory.parents[:2])
         reachable = all(parent.stat().st_mode & (kinds.S_IXGRP | kinds.S_IXOTH) for parent in above)
         if open_files and reachable:
-            self._warn(f"{directory}: others on this machine can read {', '.join(open_files)}; chmod -R go= {directory}")
+            self._warn(
+                f"{directory}: others on this machine can read {', '.join(open_files)}; chmod -R go= {directory}"
+            )
 
 
 def _chosen(configured: str, default: Path) -> Path:
@@ -83,12 +85,16 @@ def _chosen(configured: str, default: Path) -> Path:
 
 def _checked(name: str, kind: str) -> str:
     if not _NAME.match(name) or ".." in name:
-        raise InputRefused(f"{name!r} is no name of a {kind}", remedy="names are lower-case letters, digits, '-' and '.'")
+        raise InputRefused(
+            f"{name!r} is no name of a {kind}", remedy="names are lower-case letters, digits, '-' and '.'"
+        )
     return name
 
 
 def _keys(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.iterdir() if _KEY.match(path.name) and path.name[:2] != ".." and path.is_file())
+    return sorted(
+        path for path in directory.iterdir() if _KEY.match(path.name) and path.name[:2] != ".." and path.is_file()
+    )
 
 
 def _read(directory: Path) -> dict[str, bytes]:

@@ -87,14 +87,14 @@ class LocalStore:
     def discard(self, path: str) -> None:
         remove(path)
 
-    def spill(self, run_uid: str, text: bytes) -> Spilled:
+    def spill(self, run_uid: str, text: bytes) -> Spilled:  # noqa: ARG002 - equal values share a file
         """One file for equal values, whichever run they come from. Raises StorageFull."""
         digest = xxhash.xxh3_128_hexdigest(text)
         path = self.root / _SPILLED / f"{digest}.json"
-        if not path.exists():
-            _write_durably(path, text)
-        else:
+        try:
             os.utime(path)  # young again: a collection that is looking right now leaves it
+        except FileNotFoundError:
+            _write_durably(path, text)
         return Spilled(uri=str(path), digest=f"xxh3:{digest}", size=len(text))
 
     def unspill(self, spilled: Spilled) -> bytes:

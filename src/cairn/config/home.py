@@ -9,7 +9,7 @@ from cairn.errors import HomeError
 
 
 class Home:
-    """Paths under `CAIRN_HOME`. Nothing is created but by `open`, and then only the home itself, for its owner alone."""
+    """Paths under `CAIRN_HOME`. Only `open` creates, and only the home itself, for its owner alone."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -42,10 +42,14 @@ class Home:
             home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise HomeError(
-                f"cannot be created: {error.strerror}", place=str(home.root), remedy="set CAIRN_HOME to a directory you own"
+                f"cannot be created: {error.strerror}",
+                place=str(home.root),
+                remedy="set CAIRN_HOME to a directory you own",
             ) from None
         if not os.access(home.root, os.R_OK | os.W_OK | os.X_OK):
             raise HomeError(
-                "is not readable and writable by you", place=str(home.root), remedy="set CAIRN_HOME to a directory you own"
+                "is not readable and writable by you",
+                place=str(home.root),
+                remedy="set CAIRN_HOME to a directory you own",
             )
         return home

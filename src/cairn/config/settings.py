@@ -189,7 +189,9 @@ def _from_variables(variables: Mapping[str, str], given: dict[str, Any]) -> dict
             continue
         fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
         if key not in fields:
-            raise ConfigurationError(f"sets no known key of [{section}]", place=name, remedy=f"known: {', '.join(fields)}")
+            raise ConfigurationError(
+                f"sets no known key of [{section}]", place=name, remedy=f"known: {', '.join(fields)}"
+            )
         if merged is None:
             merged = {part: dict(table) for part, table in given.items() if isinstance(table, dict)}
         try:

@@ -41,7 +41,8 @@ class Builder:
             interpreter, warnings = self._interpreter(spec)
             version = _version(interpreter)
             lock = self._lock(spec, interpreter, held, progress, refresh=refresh)
-            identity = f"{version} {os.uname().sysname} {os.uname().machine}\n{lock.read_text()}"
+            package = f"{spec.project_package} {spec.project if spec.editable else ''}"
+            identity = f"{version} {os.uname().sysname} {os.uname().machine} {package}\n{lock.read_text()}"
             key = xxhash.xxh3_128_hexdigest(identity.encode())
             self._install(key, lock, interpreter, spec, progress)
             record = BuiltRecord(spec.key, key, version, describe(spec), warnings)
@@ -61,9 +62,7 @@ class Builder:
         version = interpreters.nearest(spec.python)
         return have[version], (f"Python {spec.python} is not installed; {version} takes its place",)
 
-    def _lock(
-        self, spec: UvSpec, interpreter: str, held: int, progress: Progress | None, *, refresh: bool
-    ) -> Path:
+    def _lock(self, spec: UvSpec, interpreter: str, held: int, progress: Progress | None, *, refresh: bool) -> Path:
         path = self.catalogue.lock_file(spec.key)
         if path.exists() and not refresh:
             return path
@@ -91,18 +90,39 @@ class Builder:
             if free < 16 * 1024 * 1024:
                 raise EnvironmentBuildError("no space is left for an environment", place=str(directory.parent))
             self._uv(["venv", "--quiet", "--no-project", "--python", interpreter, str(directory)], keep_open=[held])
+            python = str(directory / "bin" / "python")
             if lock.stat().st_size:
-                arguments = ["pip", "install", "--no-deps", "--python", str(directory / "bin" / "python"), "-r", str(lock)]
+                arguments = ["pip", "install", "--no-deps", "--python", python, "-r", str(lock)]
                 arguments += index_options(spec)
                 if self.settings.link_mode:
                     arguments += ["--link-mode", self.settings.link_mode]
                 if self.settings.compile_bytecode:
                     arguments.append("--compile-bytecode")
                 self._uv(arguments, progress=progress, keep_open=[held])
+            if spec.project_package:
+                self._install_project(spec, directory, python, progress, held)
             replace_file(directory / READY, b"")
 
+    def _install_project(
+        self, spec: UvSpec, directory: Path, python: str, progress: Progress | None, held: int
+    ) -> None:
+        """The project itself. A build writes beside the sources, so it gets a copy of the snapshot."""
+        arguments = ["pip", "install", "--no-deps", "--python", python, *index_options(spec)]
+        if spec.editable:
+            self._uv([*arguments, "--editable", spec.project], progress=progress, keep_open=[held])
+            return
+        source = directory / ".source"
+        shutil.copytree(spec.project, source, symlinks=True, copy_function=shutil.copyfile)
+        self._uv([*arguments, str(source)], progress=progress, keep_open=[held])
+        shutil.rmtree(source)
+
     def _uv(
-        self, arguments: Sequence[str], *, stdin: str = "", progress: Progress | None = None, keep_open: Sequence[int] = ()
+        self,
+        arguments: Sequence[str],
+        *,
+        stdin: str = "",
+        progress: Progress | None = None,
+        keep_open: Sequence[int] = (),
     ) -> str:
         self.catalogue.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return run_uv(
@@ -123,14 +143,15 @@ class Builder:
 
 def describe(spec: UvSpec) -> str:
     """`python 3.11: pandas, kfp==2.14.3`."""
+    if spec.project_file or spec.project_package:
+        return f"python {spec.python}: {spec.project}/{spec.project_file or 'pyproject.toml'}"
     named = [redact(each) for each in (*spec.packages, *spec.bare) if not each.startswith("typing-extensions")]
     return f"python {spec.python}: {', '.join(named)}" if named else f"python {spec.python}"
 
 
-
 def _version(interpreter: str) -> str:
     try:
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(
             [interpreter, "-I", "-S", "-c", _SHOW_VERSION], capture_output=True, text=True, check=True, timeout=60
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError) as error:

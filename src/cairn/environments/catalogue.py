@@ -1,10 +1,10 @@
 """The environments of a home on disk.
 
-    environments/locks/SPEC.txt     what a spec was resolved to: pins with hashes; kept by every collection
-    environments/specs/SPEC.json    which environment the lock gives with which interpreter
-    environments/built/KEY/         a virtual environment; `.cairn-ready` in it is written last, its mtime is the last use
-    environments/held/KEY.lock      exclusive while one builds or removes, shared while a process uses
-    environments/snapshots/DIGEST/  a project directory as it was
+environments/locks/SPEC.txt     what a spec was resolved to: pins with hashes; kept by every collection
+environments/specs/SPEC.json    which environment the lock gives with which interpreter
+environments/built/KEY/         a virtual environment; `.cairn-ready` in it is written last, its mtime is the last use
+environments/held/KEY.lock      exclusive while one builds or removes, shared while a process uses
+environments/snapshots/DIGEST/  a project directory as it was
 """
 
 from __future__ import annotations

@@ -36,7 +36,9 @@ def parse_target(target: str, pattern: str) -> Target:
         return Target("host")
     if target == "docker":
         raise UnsupportedFeature(
-            "there is no container engine executor yet", place=f"--image {pattern}={target}", remedy="use host or project:DIR"
+            "there is no container engine executor yet",
+            place=f"--image {pattern}={target}",
+            remedy="use host or project:DIR",
         )
     kind, colon, directory = target.partition(":")
     if kind != "project" or not colon or not directory:

@@ -34,9 +34,9 @@ def version_of_image(image: str) -> str:
 def installed() -> dict[str, str]:
     """Interpreters at hand, `3.11` → path: on PATH, our own, pyenv's, uv's. Found by name, without running any."""
     found: dict[str, str] = {}
-    for directory in os.environ.get("PATH", "").split(os.pathsep):
-        if directory and "shims" not in Path(directory).parts:
-            _collect(Path(directory), found)
+    for named in os.environ.get("PATH", "").split(os.pathsep):
+        if named and "shims" not in Path(named).parts:  # pyenv's shims answer only where a version is chosen
+            _collect(Path(named), found)
     base = getattr(sys, "_base_executable", "") or sys.executable
     if base:
         found.setdefault(f"3.{sys.version_info.minor}", base)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 _USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<user>[^\s/@'\"]*)@")
-_QUERY = re.compile(r"(?P<name>[?&][^=&\s]*(?:token|key|secret|password|signature|sig)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
+_QUERY = re.compile(
+    r"(?P<name>[?&][^=&\s]*(?:token|key|secret|password|signature|sig)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE
+)
 
 
 def redact(text: str) -> str:

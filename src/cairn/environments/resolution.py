@@ -24,6 +24,10 @@ def resolve(spec: UvSpec, interpreter: str, uv: Uv, scratch: Path) -> str:
 
     `scratch` is the path of a file that may be written.
     """
+    if spec.project_file:
+        blocks = _project(spec, interpreter, uv)
+        lacking = [each for each in spec.bare if _normalised(each) not in blocks]
+        return _text({**blocks, **(_compile(spec, interpreter, lacking, uv, ("--no-deps",)) if lacking else {})})
     bare = _compile(spec, interpreter, spec.bare, uv, ("--no-deps",)) if spec.bare else {}
     if not spec.packages:
         return _text(bare)
@@ -42,21 +46,39 @@ def resolve(spec: UvSpec, interpreter: str, uv: Uv, scratch: Path) -> str:
     return _text({**packages, **bare})
 
 
+def _project(spec: UvSpec, interpreter: str, uv: Uv) -> dict[str, str]:
+    """What the project's own files pin or ask for; its uv.lock is taken as it is."""
+    if spec.project_file == "uv.lock":
+        selection = ["--frozen", "--no-default-groups", "--no-emit-workspace", "--python", interpreter]
+        form = ["--quiet", "--no-header", "--no-annotate", "--format", "requirements.txt"]
+        return _blocks(uv(["export", *form, *selection, "--project", spec.project], ""))
+    return _compile(spec, interpreter, (), uv, source=f"{spec.project}/{spec.project_file}")
+
+
 def _compile(
-    spec: UvSpec, interpreter: str, requirements: Sequence[str], uv: Uv, flags: Sequence[str] = ()
+    spec: UvSpec,
+    interpreter: str,
+    requirements: Sequence[str],
+    uv: Uv,
+    flags: Sequence[str] = (),
+    *,
+    source: str = "-",
 ) -> dict[str, str]:
     """Normalised name → its lines in the lock."""
-    output = uv(
-        ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--python", interpreter,
-         *flags, *index_options(spec), *resolution_options(spec), "-"],
-        "\n".join(requirements) + "\n",
-    )  # fmt: skip
-    blocks: dict[str, str] = {}
-    for block in _BLOCK.split(output):
-        name = _NAME.match(block)
-        if name:
-            blocks[re.sub(r"[-_.]+", "-", name[0]).lower()] = block.rstrip()
-    return blocks
+    form = ["--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--python", interpreter]
+    options = [*form, *flags, *index_options(spec), *resolution_options(spec)]
+    return _blocks(uv(["pip", "compile", *options, source], "".join(f"{each}\n" for each in requirements)))
+
+
+def _blocks(output: str) -> dict[str, str]:
+    found = [block.rstrip() for block in _BLOCK.split(output) if _NAME.match(block)]
+    return {_normalised(block): block for block in found}
+
+
+def _normalised(requirement: str) -> str:
+    """The name of a requirement as indexes spell it; the text itself where it has none."""
+    name = _NAME.match(requirement)
+    return re.sub(r"[-_.]+", "-", name[0]).lower() if name else requirement
 
 
 def _text(blocks: dict[str, str]) -> str:

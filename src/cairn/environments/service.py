@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import xxhash
 
 from cairn.config.home import Home
 from cairn.config.settings import EnvironmentsSettings
 from cairn.engine.ports import Environment, EnvironmentPlan, LightweightCall
-from cairn.environments import interpreters, step_variables
+from cairn.environments import interpreters, snapshots, step_variables
 from cairn.environments.building import Builder
 from cairn.environments.catalogue import READY, BuiltRecord, Catalogue
 from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, recognise
 from cairn.environments.images import target_of
 from cairn.environments.locking import open_lock, try_lock
+from cairn.environments.projects import read_project
 from cairn.environments.specification import HostSpec, ProjectSpec, UvSpec
 from cairn.environments.uv_command import Progress
 from cairn.errors import EnvironmentBuildError, UnsupportedFeature
@@ -40,7 +42,13 @@ class UvEnvironments:
         self._inputs: str | None = None
 
     def plan(
-        self, component: str, container: ContainerSpec, images: Sequence[tuple[str, str]], *, strict: bool, in_place: bool
+        self,
+        component: str,
+        container: ContainerSpec,
+        images: Sequence[tuple[str, str]],
+        *,
+        strict: bool,
+        in_place: bool,
     ) -> EnvironmentPlan:
         shape = recognise(container.command, container.args)
         if isinstance(shape, Lightweight):
@@ -55,7 +63,7 @@ class UvEnvironments:
             )
         if target.kind == "host":
             return EnvironmentPlan(component, HostSpec(), None)
-        return self._plan_project(component, container, target.directory, shape, strict=strict, in_place=in_place)
+        return self._plan_project(component, target.directory, shape, strict=strict, in_place=in_place)
 
     def find(self, plan: EnvironmentPlan) -> Environment | None:
         spec = plan.environment_spec
@@ -101,8 +109,12 @@ class UvEnvironments:
         install = shape.install
         brought = any(each.startswith("kfp") for each in (*install.packages, *install.bare))
         if not brought:  # the image is expected to bring it
-            install = Install(**{**_fields(install), "bare": (*install.bare, f"kfp=={self.settings.kfp}")})
-        named = tuple(sorted(container.env.items())) if "$" in "".join((install.index_url, *install.extra_index_urls)) else ()
+            install = msgspec.structs.replace(install, bare=(*install.bare, f"kfp=={self.settings.kfp}"))
+        named = (
+            tuple(sorted(container.env.items()))
+            if "$" in "".join((install.index_url, *install.extra_index_urls))
+            else ()
+        )
         spec = self.specification(version, install, named)
         if shape.module == DSL_MODULE:
             return EnvironmentPlan(component, spec, LightweightCall(shape.source, shape.arguments), warnings)
@@ -112,32 +124,49 @@ class UvEnvironments:
 
     def choose_python(self, image: str, place: str, *, strict: bool) -> tuple[str, tuple[str, ...]]:
         """(version to build with, warnings). Raises UnsupportedFeature when strict and the machine lacks it."""
-        wanted = interpreters.version_of_image(image)
+        return self._available(interpreters.version_of_image(image), f"image {image}", place, strict=strict)
+
+    def _available(self, wanted: str, origin: str, place: str, *, strict: bool) -> tuple[str, tuple[str, ...]]:
         if not wanted:
             return self.settings.default_python or interpreters.default_version(), ()
         if wanted in interpreters.installed() or self.settings.python_downloads:
             return wanted, ()
         version = interpreters.nearest(wanted)
-        said = f"{place}: image {image} brings Python {wanted}, which this machine lacks; {version} takes its place"
+        said = f"{origin} wants Python {wanted}, which this machine lacks"
         if strict:
             raise UnsupportedFeature(
-                f"image {image} brings Python {wanted}, which this machine lacks",
-                place=place,
-                remedy=f"install Python {wanted}, or run without --strict to use {version}",
+                said, place=place, remedy=f"install Python {wanted}, or run without --strict to use {version}"
             )
-        return version, (said,)
+        return version, (f"{place}: {said}; {version} takes its place",)
 
     def _plan_project(
         self,
         component: str,
-        container: ContainerSpec,
         directory: str,
         shape: Containerized | None,
         *,
         strict: bool,
         in_place: bool,
     ) -> EnvironmentPlan:
-        raise UnsupportedFeature("project:DIR is not there yet", place=component)
+        root = Path(directory)
+        if in_place:
+            snapshot, digest = root, snapshots.digest_of(root, snapshots.files_of(root))
+        else:
+            snapshot, digest = snapshots.take(root, self.catalogue.snapshots)
+        project = read_project(snapshot)
+        version, warnings = self._available(project.python, directory, component, strict=strict)
+        # An image made by `kfp component build` holds kfp beside the sources.
+        needs_kfp = isinstance(shape, Containerized)
+        base = self.specification(version, Install(bare=(f"kfp=={self.settings.kfp}",) if needs_kfp else ()))
+        uv = msgspec.structs.replace(
+            base,
+            inputs=base.inputs + project.inputs,
+            project=str(snapshot),
+            project_file=project.file,
+            project_package=("editable" if in_place else digest) if project.is_package else "",
+            editable=in_place and project.is_package,
+        )
+        return EnvironmentPlan(component, ProjectSpec(directory, str(snapshot), digest, in_place, uv), None, warnings)
 
     def _configured_inputs(self) -> str:
         if self._inputs is None:
@@ -206,7 +235,3 @@ def _in_project(environment: Environment, spec: ProjectSpec) -> Environment:
         identity=f"{environment.identity}:{spec.digest}",
         warnings=environment.warnings,
     )
-
-
-def _fields(install: Install) -> dict[str, Any]:
-    return {name: getattr(install, name) for name in install.__struct_fields__}

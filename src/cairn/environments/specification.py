@@ -63,8 +63,8 @@ class ProjectSpec(msgspec.Struct, frozen=True):
 def _key(spec: UvSpec) -> str:
     """Digest of all that decides what the resolution gives; credentials and the place of a lock do not."""
     parts = (
-        platform.system(), platform.machine(), spec.python, spec.packages, spec.bare, without_credentials(spec.index_url),
-        tuple(map(without_credentials, spec.extra_index_urls)), tuple(map(without_credentials, spec.find_links)),
+        platform.system(), platform.machine(), spec.python, spec.packages, spec.bare,
+        without_credentials(spec.index_url), tuple(map(without_credentials, spec.extra_index_urls)), tuple(map(without_credentials, spec.find_links)),
         spec.prerelease, spec.exclude_newer, spec.inputs, spec.offline, spec.project_file, spec.project_package,
         spec.project if spec.editable else "",
     )  # fmt: skip

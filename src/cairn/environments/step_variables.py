@@ -16,7 +16,9 @@ INHERITED = (
 )  # fmt: skip
 
 
-def for_environment(directory: str, passed: Sequence[str], variables: Mapping[str, str] | None = None) -> dict[str, str]:
+def for_environment(
+    directory: str, passed: Sequence[str], variables: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Variables of a step in a virtual environment: its own programs first, then the shell's."""
     shell = os.environ if variables is None else variables
     patterns = (*INHERITED, *passed)

@@ -125,7 +125,7 @@ def run_uv(
     """
     command = [find_uv(), *arguments]
     try:
-        process = subprocess.Popen(  # noqa: S603 - the arguments are ours
+        process = subprocess.Popen(
             command, cwd=directory, env=dict(variables), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, errors="replace", pass_fds=tuple(keep_open),
         )  # fmt: skip
