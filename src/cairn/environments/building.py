@@ -32,15 +32,15 @@ class Builder:
         self.settings = settings
         self._cache = cache
 
-    def build(self, spec: UvSpec, progress: Progress | None = None, *, refresh: bool = False) -> BuiltRecord:
-        """Make it ready. `refresh` resolves anew. Raises EnvironmentBuildError."""
+    def build(self, spec: UvSpec, progress: Progress | None = None) -> BuiltRecord:
+        """Make it ready. Raises EnvironmentBuildError."""
         with exclusive(self.catalogue.spec_lock(spec.key)) as held:
             record = self.catalogue.record(spec.key)
-            if record is not None and not refresh and self.catalogue.is_ready(record.environment_key):
+            if record is not None and self.catalogue.is_ready(record.environment_key):
                 return record
             interpreter, warnings = self._interpreter(spec)
             version = _version(interpreter)
-            lock = self._lock(spec, interpreter, held, progress, refresh=refresh)
+            lock = self._lock(spec, interpreter, held, progress)
             package = f"{spec.project_package} {spec.project if spec.editable else ''}"
             identity = f"{version} {os.uname().sysname} {os.uname().machine} {package}\n{lock.read_text()}"
             key = xxhash.xxh3_128_hexdigest(identity.encode())
@@ -62,19 +62,21 @@ class Builder:
         version = interpreters.nearest(spec.python)
         return have[version], (f"Python {spec.python} is not installed; {version} takes its place",)
 
-    def _lock(self, spec: UvSpec, interpreter: str, held: int, progress: Progress | None, *, refresh: bool) -> Path:
+    def _lock(self, spec: UvSpec, interpreter: str, held: int, progress: Progress | None) -> Path:
         path = self.catalogue.lock_file(spec.key)
-        if path.exists() and not refresh:
+        if path.exists():
             return path
         if progress is not None:
             progress(f"Resolving {describe(spec)}")
+        stale = self.catalogue.stale_lock_file(spec.key)
+        # Whoever asked for newer versions shall not be answered from what uv remembers of the index.
+        refresh = ["--refresh"] if stale.exists() else []
 
         def uv(arguments: Sequence[str], stdin: str) -> str:
-            extra = ["--refresh"] if refresh else []
-            return self._uv([*arguments[:-1], *extra, arguments[-1]], stdin=stdin, progress=progress, keep_open=[held])
+            return self._uv([*arguments, *refresh], stdin=stdin, progress=progress, keep_open=[held])
 
-        text = resolve(spec, interpreter, uv, path.with_suffix(".constraints"))
-        replace_file(path, text.encode())
+        replace_file(path, resolve(spec, interpreter, uv, path.with_suffix(".constraints")).encode())
+        stale.unlink(missing_ok=True)
         return path
 
     def _install(self, key: str, lock: Path, interpreter: str, spec: UvSpec, progress: Progress | None) -> None:

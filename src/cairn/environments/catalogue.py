@@ -39,6 +39,10 @@ class Catalogue:
     def lock_file(self, spec_key: str) -> Path:
         return self.locks / f"{spec_key}.txt"
 
+    def stale_lock_file(self, spec_key: str) -> Path:
+        """Where a lock lies that is to be resolved anew."""
+        return self.locks / f"{spec_key}.stale"
+
     def directory(self, environment_key: str) -> Path:
         return self.built / environment_key
 
@@ -49,7 +53,9 @@ class Catalogue:
         return self.held / f"spec-{spec_key}.lock"
 
     def is_ready(self, environment_key: str) -> bool:
-        return os.path.exists(f"{self.built}/{environment_key}/{READY}")  # noqa: PTH110 - asked for every task
+        directory = f"{self.built}/{environment_key}"
+        # Asked for every task. The interpreter is a link to one of the machine's, which may have been removed.
+        return os.path.exists(f"{directory}/{READY}") and os.path.exists(f"{directory}/bin/python")  # noqa: PTH110
 
     def record(self, spec_key: str) -> BuiltRecord | None:
         try:

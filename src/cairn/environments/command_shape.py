@@ -3,7 +3,7 @@
 Source: `kfp/dsl/component_factory.py` of kfp 2.0 to 2.17 (in 2.0, `kfp/components/component_factory.py`).
 A lightweight component's command is
 
-    sh -c  <install packages with pip, then "$0" "$@">   sh -ec  <write $0 to a file, run it with executor_main>   SOURCE
+    sh -c <install packages with pip, then "$0" "$@">  sh -ec <write $0 to a file, run it with executor_main>  SOURCE
 
 where the first half is missing when there is nothing to install. What deviates in one token is the user's own command
 and is not touched.

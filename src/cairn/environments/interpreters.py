@@ -17,6 +17,7 @@ _PATTERNS = (
     re.compile(r"(?:^|[/:._-])py(3)\.?(\d{1,2})(?![\d.])"),
     re.compile(r"(?:^|[/:._-])cp(3)(\d{1,2})(?![\d.])"),
 )
+_PLAIN = re.compile(r"(?:^|/)(?:python|python-?3\d*|ubi\d*/python-?\d+)(?:[:@]|$)")
 _OWN_RANGE = range(11, 14)
 
 
@@ -28,6 +29,11 @@ def version_of_image(image: str) -> str:
         if found:
             return f"3.{int(found[2])}"
     return ""
+
+
+def is_plain_python(image: str) -> bool:
+    """Whether an image is known to hold Python and little else: nothing is missed by not running in it."""
+    return _PLAIN.search(image) is not None
 
 
 @lru_cache(maxsize=1)

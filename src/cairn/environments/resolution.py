@@ -24,16 +24,19 @@ def resolve(spec: UvSpec, interpreter: str, uv: Uv, scratch: Path) -> str:
 
     `scratch` is the path of a file that may be written.
     """
-    if spec.project_file:
-        blocks = _project(spec, interpreter, uv)
-        lacking = [each for each in spec.bare if _normalised(each) not in blocks]
-        return _text({**blocks, **(_compile(spec, interpreter, lacking, uv, ("--no-deps",)) if lacking else {})})
+    blocks = _project(spec, interpreter, uv) if spec.project_file else _asked_for(spec, interpreter, uv, scratch)
+    if spec.brought and _normalised(spec.brought) not in blocks:
+        blocks |= _compile(spec, interpreter, (spec.brought,), uv, ("--no-deps",))
+    return "".join(f"{blocks[name]}\n" for name in sorted(blocks))
+
+
+def _asked_for(spec: UvSpec, interpreter: str, uv: Uv, scratch: Path) -> dict[str, str]:
     bare = _compile(spec, interpreter, spec.bare, uv, ("--no-deps",)) if spec.bare else {}
     if not spec.packages:
-        return _text(bare)
+        return bare
     pins = _PIN.findall("\n".join(bare.values()))
     if not pins:
-        return _text({**_compile(spec, interpreter, spec.packages, uv), **bare})
+        return {**_compile(spec, interpreter, spec.packages, uv), **bare}
     try:
         # What is there already counts for pip: a package that needs kfp is content with the kfp that is pinned.
         replace_file(scratch, "\n".join(pins).encode())
@@ -43,7 +46,7 @@ def resolve(spec: UvSpec, interpreter: str, uv: Uv, scratch: Path) -> str:
         packages = _compile(spec, interpreter, spec.packages, uv)
     finally:
         scratch.unlink(missing_ok=True)
-    return _text({**packages, **bare})
+    return {**packages, **bare}
 
 
 def _project(spec: UvSpec, interpreter: str, uv: Uv) -> dict[str, str]:
@@ -79,7 +82,3 @@ def _normalised(requirement: str) -> str:
     """The name of a requirement as indexes spell it; the text itself where it has none."""
     name = _NAME.match(requirement)
     return re.sub(r"[-_.]+", "-", name[0]).lower() if name else requirement
-
-
-def _text(blocks: dict[str, str]) -> str:
-    return "".join(f"{blocks[name]}\n" for name in sorted(blocks))

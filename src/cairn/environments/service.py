@@ -14,7 +14,7 @@ import xxhash
 from cairn.config.home import Home
 from cairn.config.settings import EnvironmentsSettings
 from cairn.engine.ports import Environment, EnvironmentPlan, LightweightCall
-from cairn.environments import interpreters, snapshots, step_variables
+from cairn.environments import compilation, interpreters, snapshots, step_variables
 from cairn.environments.building import Builder
 from cairn.environments.catalogue import READY, BuiltRecord, Catalogue
 from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, recognise
@@ -23,7 +23,7 @@ from cairn.environments.locking import open_lock, try_lock
 from cairn.environments.projects import read_project
 from cairn.environments.specification import HostSpec, ProjectSpec, UvSpec
 from cairn.environments.uv_command import Progress
-from cairn.errors import EnvironmentBuildError, UnsupportedFeature
+from cairn.errors import ConfigurationError, EnvironmentBuildError, UnsupportedFeature
 from cairn.spec.types import ContainerSpec
 
 
@@ -82,6 +82,33 @@ class UvEnvironments:
         environment = self._build_and_hold(uv_spec, progress)
         return _in_project(environment, spec) if isinstance(spec, ProjectSpec) else environment
 
+    def compile_environment(
+        self, directory: Path, *, packages: Sequence[str] = (), progress: Progress | None = None
+    ) -> Environment:
+        """A Python with kfp, for pipeline files in `directory`: the user's own if it has kfp, else one built from the
+        directory's dependency file when that names kfp, else one with the configured kfp and `packages`.
+
+        Raises EnvironmentBuildError.
+        """
+        python = compilation.users_python(directory)
+        if python and not packages:
+            return Environment(key="host", python=python, variables=step_variables.for_python(python))
+        project = compilation.project_of(directory)
+        install = Install() if project else Install(packages=(f"kfp=={self.settings.kfp}", *packages))
+        spec = self.specification(self.settings.default_python or interpreters.default_version(), install)
+        if project:
+            read = read_project(project)
+            spec = msgspec.structs.replace(
+                spec,
+                python=read.python or spec.python,
+                inputs=spec.inputs + read.inputs,
+                project=str(project),
+                project_file=read.file,
+                project_package="editable" if read.is_package else "",
+                editable=read.is_package,
+            )
+        return self._find_built(spec.key) or self._build_and_hold(spec, progress)
+
     def specification(self, python: str, install: Install, variables: tuple[tuple[str, str], ...] = ()) -> UvSpec:
         """What the home configures, with what a component asks for over it."""
         settings = self.settings
@@ -107,15 +134,14 @@ class UvEnvironments:
     ) -> EnvironmentPlan:
         version, warnings = self.choose_python(container.image, component, strict=strict)
         install = shape.install
-        brought = any(each.startswith("kfp") for each in (*install.packages, *install.bare))
-        if not brought:  # the image is expected to bring it
-            install = msgspec.structs.replace(install, bare=(*install.bare, f"kfp=={self.settings.kfp}"))
-        named = (
-            tuple(sorted(container.env.items()))
-            if "$" in "".join((install.index_url, *install.extra_index_urls))
-            else ()
+        unexpanded = "$" in "".join((install.index_url, *install.extra_index_urls))
+        spec = msgspec.structs.replace(
+            self.specification(version, install, tuple(sorted(container.env.items())) if unexpanded else ()),
+            brought=f"kfp=={self.settings.kfp}",
         )
-        spec = self.specification(version, install, named)
+        if not interpreters.is_plain_python(container.image):
+            said = f"{component}: runs with the packages it asks for, not in image {container.image}"
+            warnings = (*warnings, f"{said}; what else that image holds is missing")
         if shape.module == DSL_MODULE:
             return EnvironmentPlan(component, spec, LightweightCall(shape.source, shape.arguments), warnings)
         return EnvironmentPlan(
@@ -155,11 +181,11 @@ class UvEnvironments:
             snapshot, digest = snapshots.take(root, self.catalogue.snapshots)
         project = read_project(snapshot)
         version, warnings = self._available(project.python, directory, component, strict=strict)
-        # An image made by `kfp component build` holds kfp beside the sources.
-        needs_kfp = isinstance(shape, Containerized)
-        base = self.specification(version, Install(bare=(f"kfp=={self.settings.kfp}",) if needs_kfp else ()))
+        base = self.specification(version, Install())
         uv = msgspec.structs.replace(
             base,
+            # An image made by `kfp component build` holds kfp beside the sources.
+            brought=f"kfp=={self.settings.kfp}" if isinstance(shape, Containerized) else "",
             inputs=base.inputs + project.inputs,
             project=str(snapshot),
             project_file=project.file,
@@ -176,7 +202,7 @@ class UvEnvironments:
                     try:
                         digest.update(Path(name).read_bytes())
                     except OSError as error:
-                        raise EnvironmentBuildError(f"cannot be read: {error.strerror}", place=name) from None
+                        raise ConfigurationError(f"cannot be read: {error.strerror}", place=name) from None
                 digest.update(b"\0")
             self._inputs = digest.hexdigest() if self.settings.constraints or self.settings.overrides else ""
         return self._inputs
@@ -184,7 +210,14 @@ class UvEnvironments:
     def _find_built(self, spec_key: str) -> Environment | None:
         environment = self._ready.get(spec_key)
         if environment is not None:
-            return environment if self.catalogue.is_ready(environment.key) else None
+            if self.catalogue.is_ready(environment.key):
+                return environment
+            # Held against collection, yet gone: removed by hand.
+            del self._ready[spec_key]
+            descriptor = self._held.pop(environment.key, None)
+            if descriptor is not None:
+                os.close(descriptor)
+            return None
         record = self.catalogue.record(spec_key)
         if record is None or not self._hold(record.environment_key):
             return None

@@ -46,7 +46,8 @@ def _git_files(directory: Path) -> list[str] | None:
         return None
     if listed.returncode:
         return None
-    names = {os.fsdecode(name) for name in listed.stdout.split(b"\0") if name}
+    # Left out though nobody ignores them: they change by running, or belong to this machine.
+    names = {name for name in map(os.fsdecode, listed.stdout.split(b"\0")) if name and not _by_running(name)}
     # A file that is tracked and deleted is listed; a submodule or nested repository is listed as a directory.
     files = [name for name in names if os.path.lexists(directory / name) and not (directory / name).is_dir()]
     links = [name for name in names if (directory / name).is_symlink()]
@@ -54,6 +55,10 @@ def _git_files(directory: Path) -> list[str] | None:
     for name in nested:
         files += [f"{name}/{below}" for below in files_of(directory / name)]
     return sorted({*files, *links})
+
+
+def _by_running(name: str) -> bool:
+    return name.endswith(".pyc") or not {"__pycache__", ".venv"}.isdisjoint(name.split("/"))
 
 
 def _all_files(directory: Path) -> list[str]:

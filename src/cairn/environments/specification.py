@@ -21,6 +21,7 @@ class UvSpec(msgspec.Struct, frozen=True):
     python: str  # "3.11"
     packages: tuple[str, ...] = ()
     bare: tuple[str, ...] = ()
+    brought: str = ""  # installed bare unless the packages bring it: kfp, where the image is expected to have it
     index_url: str = ""
     extra_index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
@@ -63,8 +64,9 @@ class ProjectSpec(msgspec.Struct, frozen=True):
 def _key(spec: UvSpec) -> str:
     """Digest of all that decides what the resolution gives; credentials and the place of a lock do not."""
     parts = (
-        platform.system(), platform.machine(), spec.python, spec.packages, spec.bare,
-        without_credentials(spec.index_url), tuple(map(without_credentials, spec.extra_index_urls)), tuple(map(without_credentials, spec.find_links)),
+        platform.system(), platform.machine(), spec.python, spec.packages, spec.bare, spec.brought,
+        without_credentials(spec.index_url), tuple(map(without_credentials, spec.extra_index_urls)),
+        tuple(map(without_credentials, spec.find_links)),
         spec.prerelease, spec.exclude_newer, spec.inputs, spec.offline, spec.project_file, spec.project_package,
         spec.project if spec.editable else "",
     )  # fmt: skip

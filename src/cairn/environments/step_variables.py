@@ -36,6 +36,13 @@ def for_environment(
     return kept
 
 
+def for_python(python: str) -> dict[str, str]:
+    """Variables of a program run by an interpreter of the user's: the shell's, its own programs first."""
+    kept = for_host()
+    kept["PATH"] = f"{os.path.dirname(python)}{os.pathsep}{kept.get('PATH') or os.defpath}"  # noqa: PTH120
+    return kept
+
+
 def for_host(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """Variables of a command on the machine as it is: the shell's, without Cairn's own."""
     shell = os.environ if variables is None else variables

@@ -1,0 +1,65 @@
+"""Where a pipeline's Python source is compiled: the user's own environment if it has kfp, else one that we build.
+
+A pipeline file imports modules of its user's, so the environment the user works in comes first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cairn.environments.projects import read_project
+
+_MENTIONS_KFP = re.compile(r"""^\s*(?:name\s*=\s*)?["']?kfp\b""", re.MULTILINE)
+
+
+def users_python(directory: Path, variables: Mapping[str, str] | None = None) -> str:
+    """The interpreter with kfp that the user would take for a file in `directory`; "" when there is none.
+
+    In order: the active environment, a .venv in the directory or above it within its repository, conda's, python3 on
+    PATH, the one that runs Cairn. Decided by looking for files, without importing kfp (a second).
+    """
+    shell = os.environ if variables is None else variables
+    for prefix in _prefixes(directory, shell):
+        python = prefix / "bin" / "python3"
+        if _has_kfp(prefix) and os.access(python, os.X_OK):
+            return str(python)
+    return ""
+
+
+def project_of(directory: Path) -> Path | None:
+    """The directory itself when its dependency file names kfp."""
+    project = read_project(directory)
+    if not project.file:
+        return None
+    text = (directory / project.file).read_text(errors="replace")
+    return directory if _MENTIONS_KFP.search(text) else None
+
+
+def _prefixes(directory: Path, shell: Mapping[str, str]) -> Iterator[Path]:
+    if shell.get("VIRTUAL_ENV"):
+        yield Path(shell["VIRTUAL_ENV"])
+    for above in (directory, *directory.parents):
+        if (above / ".venv" / "pyvenv.cfg").is_file():
+            yield above / ".venv"
+        if (above / ".git").exists() or above == Path.home():
+            break
+    if shell.get("CONDA_PREFIX"):
+        yield Path(shell["CONDA_PREFIX"])
+    on_path = shutil.which("python3", path=shell.get("PATH", os.defpath))
+    if on_path:
+        yield Path(on_path).parent.parent  # of a virtual environment this is its own; a link is not followed
+        yield Path(on_path).resolve().parent.parent
+    yield Path(sys.prefix)
+
+
+def _has_kfp(prefix: Path) -> bool:
+    for pattern in ("lib/python3.*/site-packages", "lib/python3*/dist-packages", "local/lib/python3.*/dist-packages"):
+        for packages in prefix.glob(pattern):
+            if (packages / "kfp" / "dsl").is_dir() or any(packages.glob("__editable__*kfp-*")):
+                return True
+    return False
