@@ -44,15 +44,16 @@ class _DirectImports(Contract):
 
 
 class StdlibOnly(_DirectImports):
-    """`packages` import nothing but themselves and the standard library."""
+    """`packages` import nothing but themselves, the standard library and what `besides` names."""
 
     type_name = "stdlib_only"
     packages: Any = fields.ListField(subfield=fields.StringField())
+    besides: Any = fields.ListField(subfield=fields.StringField(), required=False, default=[])
 
     def broken(self, importer: str, imported: str) -> bool:
         return (
             _within(importer, self.packages)
-            and not _within(imported, self.packages)
+            and not _within(imported, self.packages + self.besides)
             and imported.partition(".")[0] not in sys.stdlib_module_names
         )
 

@@ -164,8 +164,8 @@ def training(
     label: str = "diagnosis",
     positive: str = "malignant",
     fence: float = 3.0,
-    evaluation_share: float = 0.25,
-    seed: int = 7,
+    evaluation_share: float = 0.3,
+    seed: int = 42,
     regularisation: float = 1.0,
     minimum_gain: float = 0.2,
 ) -> float:
