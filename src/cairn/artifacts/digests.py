@@ -23,7 +23,7 @@ def fingerprint(path: str) -> Fingerprint | None:
     a tree counts by what it says and is never followed. Raises InputRefused for sockets, devices and pipes.
     """
     try:
-        found = os.stat(path)  # noqa: PTH116 - hot; the artifact itself may be a link that the step made
+        found = os.stat(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -39,7 +39,7 @@ def fingerprint(path: str) -> Fingerprint | None:
 def quick_look(path: str) -> tuple[int, tuple[int, int], bool] | None:
     """(size, stat, is_directory) without reading contents; None when there is nothing."""
     try:
-        found = os.stat(path)  # noqa: PTH116
+        found = os.stat(path)
     except OSError:
         return None
     if not kinds.S_ISDIR(found.st_mode):
@@ -62,7 +62,7 @@ def _tree(root: str, found: os.stat_result) -> Fingerprint:
             total += seen.st_size
             lines.append((name, f"f{seen.st_size}:{_file(entry.path, seen.st_size)}"))
         elif kinds.S_ISLNK(seen.st_mode):
-            lines.append((name, f"l{os.readlink(entry.path)}"))  # noqa: PTH115
+            lines.append((name, f"l{os.readlink(entry.path)}"))
         elif kinds.S_ISDIR(seen.st_mode):
             lines.append((name, "d"))
         else:

@@ -33,7 +33,7 @@ def check(uri: str, *, allow_private_hosts: bool) -> None:
 
 
 def check_readable(path: str, uri: str) -> None:
-    if os.path.exists(path) and not os.access(path, os.R_OK):  # noqa: PTH110
+    if os.path.exists(path) and not os.access(path, os.R_OK):
         raise InputRefused("cannot be read by you", place=uri)
 
 

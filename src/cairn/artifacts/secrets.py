@@ -80,7 +80,7 @@ class LocalSecrets:
 
 
 def _chosen(configured: str, default: Path) -> Path:
-    return Path(os.path.expanduser(configured)) if configured else default  # noqa: PTH111
+    return Path(os.path.expanduser(configured)) if configured else default
 
 
 def _checked(name: str, kind: str) -> str:

@@ -70,7 +70,10 @@ class LocalStore:
             found = digests.fingerprint(path)
             return found is not None and found.digest == fingerprint.digest
         seen = digests.quick_look(path)
-        return seen == (fingerprint.size, tuple(fingerprint.stat), fingerprint.is_directory)
+        if seen is None or (seen[0], seen[2]) != (fingerprint.size, fingerprint.is_directory):
+            return False
+        # Touched, or restored from a backup: the bytes decide.
+        return seen[1] == tuple(fingerprint.stat) or self.unchanged(uri, fingerprint, full=True)
 
     def seal(self, path: str) -> None:
         if not self.settings.seal:
@@ -78,7 +81,7 @@ class LocalStore:
         try:
             mode = os.lstat(path).st_mode
             if kinds.S_ISREG(mode):
-                os.chmod(path, mode & ~0o222)  # noqa: PTH101
+                os.chmod(path, mode & ~0o222)
             elif kinds.S_ISDIR(mode):
                 _seal_tree(path)
         except OSError:
@@ -142,13 +145,13 @@ def remove(path: str) -> int:
     except (FileNotFoundError, NotADirectoryError):
         return 0
     if not kinds.S_ISDIR(mode.st_mode):
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)
         return mode.st_blocks * 512 if mode.st_nlink == 1 else 0
     freed = 0
-    os.chmod(path, mode.st_mode | 0o700)  # noqa: PTH101
+    os.chmod(path, mode.st_mode | 0o700)
     for directory, _, files in _writable_walk(path):
         for name in files:
-            seen = os.lstat(os.path.join(directory, name))  # noqa: PTH118
+            seen = os.lstat(os.path.join(directory, name))
             freed += seen.st_blocks * 512 if seen.st_nlink == 1 else 0
     shutil.rmtree(path, ignore_errors=False)
     return freed
@@ -158,9 +161,9 @@ def _writable_walk(root: str) -> list[tuple[str, list[str], list[str]]]:
     found = []
     for directory, names, files in os.walk(root):
         for name in names:
-            below = os.path.join(directory, name)  # noqa: PTH118
-            if not os.path.islink(below):  # noqa: PTH114
-                os.chmod(below, 0o700)  # noqa: PTH101
+            below = os.path.join(directory, name)
+            if not os.path.islink(below):
+                os.chmod(below, 0o700)
         found.append((directory, names, files))
     return found
 
@@ -171,7 +174,7 @@ def _seal_tree(root: str) -> None:
     files: list[tuple[str, int]] = []
     for directory, names, plain in os.walk(root):
         for name in (*names, *plain):
-            path = os.path.join(directory, name)  # noqa: PTH118
+            path = os.path.join(directory, name)
             mode = os.lstat(path).st_mode
             if kinds.S_ISREG(mode):
                 files.append((path, mode))
@@ -180,7 +183,7 @@ def _seal_tree(root: str) -> None:
         if len(files) + len(directories) > _SEALED_ENTRIES:
             return
     for path, mode in (*files, *reversed(directories)):
-        os.chmod(path, mode & ~0o222)  # noqa: PTH101
+        os.chmod(path, mode & ~0o222)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

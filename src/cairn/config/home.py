@@ -32,7 +32,7 @@ class Home:
     def locate(cls, path: str | os.PathLike[str] | None = None) -> Home:
         """`path`, else `CAIRN_HOME`, else `~/.cairn`; absolute, not created."""
         chosen = os.fspath(path) if path else os.environ.get("CAIRN_HOME", "") or "~/.cairn"
-        return cls(Path(os.path.abspath(os.path.expanduser(chosen))))  # noqa: PTH100, PTH111 - no link is resolved
+        return cls(Path(os.path.abspath(os.path.expanduser(chosen))))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] | None = None) -> Home:

@@ -55,11 +55,11 @@ class Catalogue:
     def is_ready(self, environment_key: str) -> bool:
         directory = f"{self.built}/{environment_key}"
         # Asked for every task. The interpreter is a link to one of the machine's, which may have been removed.
-        return os.path.exists(f"{directory}/{READY}") and os.path.exists(f"{directory}/bin/python")  # noqa: PTH110
+        return os.path.exists(f"{directory}/{READY}") and os.path.exists(f"{directory}/bin/python")
 
     def record(self, spec_key: str) -> BuiltRecord | None:
         try:
-            with open(f"{self.specs}/{spec_key}.json", "rb") as file:  # noqa: PTH123 - asked for every task
+            with open(f"{self.specs}/{spec_key}.json", "rb") as file:
                 return msgspec.json.decode(file.read(), type=BuiltRecord)
         except (FileNotFoundError, msgspec.DecodeError):
             return None

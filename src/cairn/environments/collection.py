@@ -163,9 +163,9 @@ def _remove(catalogue: Catalogue, key: str) -> int | None:
 
 def _remove_tree(path: Path) -> None:
     def make_writable(_function: object, name: str, _error: object) -> None:
-        above = os.path.dirname(name)  # noqa: PTH120
-        os.chmod(above, 0o700)  # noqa: PTH101
-        os.unlink(name)  # noqa: PTH108
+        above = os.path.dirname(name)
+        os.chmod(above, 0o700)
+        os.unlink(name)
 
     shutil.rmtree(path, onerror=make_writable)
 
@@ -192,7 +192,7 @@ def _size(path: Path) -> tuple[int, int]:
     for parent, _, files in os.walk(path):
         for name in files:
             try:
-                seen = os.lstat(os.path.join(parent, name))  # noqa: PTH118
+                seen = os.lstat(os.path.join(parent, name))
             except OSError:
                 continue
             total += seen.st_size

@@ -45,7 +45,7 @@ def parse_target(target: str, pattern: str) -> Target:
         raise UnsupportedFeature(
             f"{target!r} is no target", place=f"--image {pattern}={target}", remedy="use host, project:DIR or docker"
         )
-    path = Path(os.path.abspath(os.path.expanduser(directory)))  # noqa: PTH100, PTH111 - no link is resolved
+    path = Path(os.path.abspath(os.path.expanduser(directory)))
     if not path.is_dir():
         raise UnsupportedFeature("there is no such directory", place=f"--image {pattern}={target}")
     return Target("project", str(path))

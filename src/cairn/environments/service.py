@@ -118,7 +118,7 @@ class UvEnvironments:
             bare=install.bare,
             index_url=install.index_url or settings.index_url,
             extra_index_urls=(*install.extra_index_urls, *settings.extra_index_urls),
-            find_links=(*install.find_links, *(os.path.expanduser(place) for place in settings.find_links)),  # noqa: PTH111
+            find_links=(*install.find_links, *(os.path.expanduser(place) for place in settings.find_links)),
             trusted_hosts=(*install.trusted_hosts, *settings.trusted_hosts),
             prerelease=install.prerelease,
             constraints=settings.constraints,

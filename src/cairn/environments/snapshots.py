@@ -83,7 +83,7 @@ def digest_of(directory: Path, names: list[str]) -> str:
         try:
             mode = path.lstat().st_mode
             if kinds.S_ISLNK(mode):
-                what = f"l{os.readlink(path)}"  # noqa: PTH115
+                what = f"l{os.readlink(path)}"
             elif kinds.S_ISREG(mode):
                 what = f"{'x' if mode & 0o100 else 'f'}{xxhash.xxh3_128_hexdigest(path.read_bytes())}"
             else:
@@ -130,7 +130,7 @@ def _copy(directory: Path, names: list[str], target: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         mode = source.lstat().st_mode
         if kinds.S_ISLNK(mode):
-            copy.symlink_to(os.readlink(source))  # noqa: PTH115
+            copy.symlink_to(os.readlink(source))
         elif kinds.S_ISREG(mode):
             shutil.copyfile(source, copy)
             copy.chmod(0o555 if mode & 0o100 else 0o444)

@@ -30,7 +30,7 @@ def for_environment(
     path = shell.get("PATH") or os.defpath
     active = shell.get("VIRTUAL_ENV")
     if active:  # the programs of an environment the user happens to have active are not the step's
-        path = os.pathsep.join(part for part in path.split(os.pathsep) if part != os.path.join(active, "bin"))  # noqa: PTH118
+        path = os.pathsep.join(part for part in path.split(os.pathsep) if part != os.path.join(active, "bin"))
     kept["PATH"] = f"{directory}/bin{os.pathsep}{path}"
     kept["VIRTUAL_ENV"] = directory
     return kept
@@ -39,7 +39,7 @@ def for_environment(
 def for_python(python: str) -> dict[str, str]:
     """Variables of a program run by an interpreter of the user's: the shell's, its own programs first."""
     kept = for_host()
-    kept["PATH"] = f"{os.path.dirname(python)}{os.pathsep}{kept.get('PATH') or os.defpath}"  # noqa: PTH120
+    kept["PATH"] = f"{os.path.dirname(python)}{os.pathsep}{kept.get('PATH') or os.defpath}"
     return kept
 
 
