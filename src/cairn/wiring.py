@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cairn.engine.runs import RunService
     from cairn.engine.services import Services
     from cairn.environments.service import UvEnvironments
-    from cairn.records.database import Records
+    from cairn.records import Records
 
 
 class Cairn:
@@ -50,7 +50,7 @@ class Cairn:
 
     @cached_property
     def records(self) -> Records:
-        from cairn.records.database import open_records
+        from cairn.records import open_records
 
         return open_records(self.settings.records.url or self.home.database, capacity=self.capacity)
 
