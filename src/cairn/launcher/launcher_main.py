@@ -1,0 +1,58 @@
+"""Entry of a warm parent: `PYTHON launcher_main.py FD SOURCE_ROOT RUNTIME`, run as a script by the step's own interpreter.
+
+FD is the socket to the engine; SOURCE_ROOT the directory that holds the package `cairn`; RUNTIME is 1 to load kfp's
+step runtime. Nothing may be imported above `_preload`: what is loaded by then is what each step starts with.
+"""
+
+import os
+import sys
+
+
+def _preload():  # type: ignore[no-untyped-def]
+    """Import the step runtime as a fresh process would. None when this environment has none, or it fails to load.
+
+    A failure is not reported here: steps then take fresh processes and show it in their own logs.
+    """
+    output = os.memfd_create("output"), os.memfd_create("errors")
+    saved = os.dup(1), os.dup(2)
+    os.dup2(output[0], 1)
+    os.dup2(output[1], 2)
+    try:
+        import runpy
+
+        import kfp.dsl.executor_main  # noqa: F401
+
+        del sys.modules["kfp.dsl.executor_main"]
+        del sys.modules["kfp.dsl"].executor_main
+        details = runpy._get_module_details("kfp.dsl.executor_main")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        printed = [os.pread(fd, 1 << 16, 0) for fd in output]
+    except BaseException:
+        return None
+    finally:
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for fd in output + saved:
+            os.close(fd)
+    return dict(sys.modules), list(sys.path), details, printed[0], printed[1]
+
+
+if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
+    del sys.path[0]  # a script has its directory there; a module does not
+sys.argv[0] = "-m"
+_loaded = _preload() if sys.argv[3] == "1" else None
+
+import types
+
+_package = types.ModuleType("cairn")
+_package.__path__ = [os.path.join(sys.argv[2], "cairn")]  # type: ignore[attr-defined]
+sys.modules["cairn"] = _package  # `cairn/__init__.py` belongs to the engine: only `cairn.launcher` is wanted here
+
+from cairn.launcher import runtime, warm_parent
+
+_call = warm_parent.serve(int(sys.argv[1]), runtime.Preload(*_loaded) if _loaded else None)
+# From here on this is a step's own process.
+_status = runtime.run(_call)
+runtime.end(_call, _status)
+sys.exit(_status)

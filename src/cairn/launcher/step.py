@@ -1,0 +1,142 @@
+"""The step's side of the fork: from a copy of the supervisor to the user's command in its own directory."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from typing import Any, Dict, List, NoReturn, Optional
+
+from cairn.launcher import control, linux, mounts, snapshot
+from cairn.launcher.limits import Limits
+from cairn.launcher.processes import ATTEMPT_VARIABLE
+from cairn.launcher.runtime import RUNTIME_MODULE, Call, Preload, command_arguments
+
+HIGHEST_DESCRIPTOR = 256  # a supervisor never has more open
+
+
+class Plan:
+    """One process of an attempt, as the engine asked for it, with the directory that is its own."""
+
+    def __init__(self, uid: str, directory: str, request: Dict[str, Any]) -> None:
+        self.uid = uid
+        self.directory = directory
+        self.replica: str = request.get("replica", "main")
+        self.argv: List[str] = request.get("argv", [])
+        self.source: str = request.get("source", "")
+        self.arguments: List[str] = request.get("arguments", [])
+        self.python: str = request.get("python", "")
+        self.variables: Dict[str, str] = request.get("variables", {})
+        self.links: List[List[str]] = request.get("links", [])
+        self.template: str = request.get("template", "")
+        self.in_place: bool = request.get("in_place", False)
+        self.fresh: bool = request.get("fresh", True)
+        self.temporary = os.path.join(directory, "tmp")
+        self.work = self.template if self.in_place and self.template else os.path.join(directory, "work")
+        self.module_path = os.path.join(directory, "component", "ephemeral_component.py")
+
+    def prepare(self) -> None:
+        """Make what the process finds: its working directory, its temporary one, its component's source."""
+        if not (self.in_place and self.template):
+            os.makedirs(self.work, exist_ok=True)
+        os.makedirs(self.temporary, exist_ok=True)
+        if self.source:
+            os.makedirs(os.path.dirname(self.module_path), exist_ok=True)
+            with open(self.module_path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(self.source)
+
+    def command(self) -> List[str]:
+        """The argv of a fresh process."""
+        if not self.source:
+            return self.argv
+        return [self.python or "python3", "-m", RUNTIME_MODULE, *command_arguments(self.module_path, self.arguments)]
+
+
+def enter(plan: Plan, preload: Optional[Preload], limits: Optional[Limits], pipes: "tuple[int, int, int]") -> Call:
+    """Turn the forked child into the step. `pipes` are the write ends of stdout, stderr and the error report.
+
+    Returns only for a call of the preloaded runtime; otherwise executes the command. What goes wrong before the user's
+    code runs is written to the error report, and the process ends.
+    """
+    supervisor = os.getppid()
+    report = pipes[2]
+    try:
+        os.setsid()
+        linux.die_with_parent(signal.SIGKILL)
+        if os.getppid() != supervisor:  # it died before the kernel knew
+            os._exit(1)
+        os.dup2(pipes[0], 1)
+        os.dup2(pipes[1], 2)
+        _close_others(report)
+        if limits is not None:
+            limits.enter()
+        if plan.template and not plan.in_place:
+            snapshot.copy(plan.template, plan.work)
+        if plan.links:
+            mounts.enter(plan.links, plan.directory)
+        os.chdir(plan.work)
+        variables = _variables(plan, limits)
+        control.restore_defaults()
+        if plan.fresh or preload is None or not plan.source:
+            _execute(plan, variables)
+        for name in [name for name in os.environ if name not in variables]:
+            del os.environ[name]
+        for name, value in variables.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter does when it starts
+        if hasattr(signal, "SIGXFSZ"):
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        os.close(report)
+        return Call(preload, plan.module_path, plan.arguments)
+    except BaseException as error:  # noqa: BLE001 - nothing may escape into the supervisor's code
+        fail(report, error)
+
+
+def fail(report: int, error: BaseException) -> NoReturn:
+    text = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    os.write(report, json.dumps({"message": text}).encode())
+    os._exit(126)
+
+
+def _close_others(report: int) -> None:
+    """Nothing of the supervisor's stays open in the step; `report` closes itself when a command is executed."""
+    os.closerange(3, report)
+    os.closerange(report + 1, HIGHEST_DESCRIPTOR)
+
+
+def _variables(plan: Plan, limits: Optional[Limits]) -> Dict[str, str]:
+    """The step's environment: this interpreter's own (the engine's, and its environment's), then the step's."""
+    variables = dict(os.environ)
+    if not plan.source:
+        variables.pop("_KFP_RUNTIME", None)
+    elif plan.fresh:
+        variables["_KFP_RUNTIME"] = "true"
+    if limits is not None:
+        variables.update(limits.variables())
+    variables["TMPDIR"] = plan.temporary
+    variables["PWD"] = plan.work
+    variables.update(plan.variables)
+    variables[ATTEMPT_VARIABLE] = plan.uid
+    return variables
+
+
+def _execute(plan: Plan, variables: Dict[str, str]) -> NoReturn:
+    """Replace this process by the command; the name is looked up in the step's own PATH."""
+    command = plan.command()
+    try:
+        os.execvpe(command[0], command, variables)
+    except OSError as error:
+        raise OSError(error.errno, _not_executed(command[0], error, variables)) from None
+
+
+def _not_executed(name: str, error: OSError, variables: Dict[str, str]) -> str:
+    if error.errno == errno.ENOENT and os.sep not in name:
+        return f"command not found: {name!r} (PATH is {variables.get('PATH', '')})"
+    if error.errno == errno.ENOENT and os.path.exists(name):
+        return f"cannot execute {name!r}: its interpreter does not exist"
+    return f"cannot execute {name!r}: {error.strerror}"
+
+
