@@ -47,6 +47,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     images: tuple[ImageMapping, ...] = ()
     in_place: bool = False  # project:DIR runs in the directory itself
     notify: str = ""  # webhook URL or command called at the end
+    detached: bool = False  # left to the home's background host
 
 
 class Run(msgspec.Struct, frozen=True):
