@@ -1,0 +1,73 @@
+"""Removing a run, and what nothing refers to any more."""
+
+from __future__ import annotations
+
+import msgspec
+
+from cairn.errors import InputRefused
+from cairn.records import claims
+from cairn.records.connection import Connection
+
+
+class Freed(msgspec.Struct, frozen=True):
+    """What a deletion has left without a reference; the bytes are the caller's to remove, under the home only.
+
+    `uris` are those of artifacts and spilled parameters, `directories` those of attempts.
+    """
+
+    uris: tuple[str, ...]
+    directories: tuple[str, ...]
+
+
+def delete(connection: Connection, run_uid: str, run: int) -> Freed:
+    claim = claims.read(connection, run)
+    if claim is not None and claims.held(connection, claim):
+        raise InputRefused(f"run {run_uid} is being run by process {claim.owner.pid}", remedy="cancel it first")
+    directories = connection.query("SELECT directory FROM attempts WHERE run = ?", (run,))
+    touched = connection.query(
+        "SELECT DISTINCT v.artifact FROM events v JOIN executions e ON e.n = v.execution WHERE e.run = ?", (run,)
+    )
+    spilled = connection.query("SELECT uri FROM spills WHERE run = ?", (run,))
+    contexts = connection.query(
+        "SELECT DISTINCT s.context FROM associations s JOIN executions e ON e.n = s.execution WHERE e.run = ?", (run,)
+    )
+    digest = connection.one("SELECT spec_digest FROM runs WHERE n = ?", (run,))
+    connection.run("DELETE FROM executions WHERE run = ?", (run,))
+    connection.run("DELETE FROM runs WHERE n = ?", (run,))
+    if digest is not None:
+        connection.run(
+            "DELETE FROM specs WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE spec_digest = ?)", digest * 2
+        )
+    uris = _drop_artifacts(connection, [row[0] for row in touched])
+    uris += [uri for (uri,) in spilled if not connection.one("SELECT 1 FROM spills WHERE uri = ?", (uri,))]
+    _drop_contexts(connection, [row[0] for row in contexts])
+    return Freed(tuple(dict.fromkeys(uris)), tuple(path for (path,) in directories if path))
+
+
+def referenced(connection: Connection) -> set[str]:
+    rows = connection.query("SELECT uri FROM artifacts UNION SELECT uri FROM spills")
+    return {uri for (uri,) in rows if uri}
+
+
+def _drop_artifacts(connection: Connection, numbers: list[int]) -> list[str]:
+    """Those without an event left; URIs that no other artifact has."""
+    uris = []
+    for number in numbers:
+        if connection.one("SELECT 1 FROM events WHERE artifact = ?", (number,)):
+            continue
+        row = connection.one("SELECT uri FROM artifacts WHERE n = ?", (number,))
+        connection.run("DELETE FROM artifacts WHERE n = ?", (number,))
+        if row and row[0]:
+            uris.append(row[0])
+    same = "SELECT 1 FROM artifacts WHERE substr(uri, 1, 200) = substr(?, 1, 200) AND uri = ?"
+    return [uri for uri in uris if not connection.one(same, (uri, uri))]
+
+
+def _drop_contexts(connection: Connection, numbers: list[int]) -> None:
+    """Contexts of pipeline runs that have become empty; a pipeline's and an experiment's own stay."""
+    connection.many(
+        "DELETE FROM contexts WHERE n = ? AND schema_title = 'system.PipelineRun' "
+        "AND NOT EXISTS (SELECT 1 FROM associations WHERE context = contexts.n) "
+        "AND NOT EXISTS (SELECT 1 FROM attributions WHERE context = contexts.n)",
+        [(number,) for number in numbers],
+    )

@@ -1,0 +1,166 @@
+"""Runs and the pipelines they execute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, Run
+from cairn.errors import InputRefused, NotFound
+from cairn.records import spills
+from cairn.records.connection import Connection, Row
+from cairn.records.encoding import Codec, encode
+
+_codec = Codec(Run)
+_READ = "SELECT r.n, r.body, c.fence FROM runs r JOIN claims c ON c.run = r.n"
+_IN_STORE = "store = (SELECT n FROM metadata_stores WHERE project = ? AND location = ?)"
+
+
+def store(connection: Connection, project: str, location: str) -> int:
+    """The narrow key of a project and location; made when it is new (within a write transaction)."""
+    sql = "SELECT n FROM metadata_stores WHERE project = ? AND location = ?"
+    row = connection.one(sql, (project, location))
+    if row is None:
+        connection.run("INSERT INTO metadata_stores (project, location) VALUES (?, ?)", (project, location))
+        row = connection.one(sql, (project, location))
+        assert row is not None
+    return int(row[0])
+
+
+def insert(connection: Connection, run: Run, store_number: int, spec_text: str) -> int:
+    """Raises InputRefused when the job's id is taken."""
+    if connection.one("SELECT 1 FROM runs WHERE store = ? AND job_id = ?", (store_number, run.job_id)):
+        raise InputRefused(f"a run with the id {run.job_id!r} exists already", remedy="choose another id")
+    connection.run(
+        "INSERT INTO specs (digest, content) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
+        (run.spec_digest, spec_text),
+    )
+    connection.run(
+        "INSERT INTO runs (uid, store, job_id, request_id, pipeline_name, spec_digest, state, create_time, body) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            run.uid,
+            store_number,
+            run.job_id,
+            run.request_id,
+            run.pipeline_name,
+            run.spec_digest,
+            run.state,
+            run.create_time,
+            encode(run),
+        ),
+    )
+    number, _ = numbers(connection, [run.uid])[run.uid]
+    connection.run("INSERT INTO claims (run, fence) VALUES (?, ?)", (number, run.fence))
+    _label(connection, number, run)
+    spills.keep(connection, number, [run])
+    return number
+
+
+def update(connection: Connection, number: int, run: Run) -> None:
+    text = encode(run)
+    connection.run("UPDATE runs SET state = ?, body = ? WHERE n = ?", (run.state, text, number))
+    connection.run("DELETE FROM run_labels WHERE run = ?", (number,))
+    _label(connection, number, run)
+    spills.keep(connection, number, [run])
+
+
+def _label(connection: Connection, number: int, run: Run) -> None:
+    if run.labels:
+        rows = [(number, name, value) for name, value in run.labels.items()]
+        connection.many("INSERT INTO run_labels (run, name, value) VALUES (?, ?, ?)", rows)
+
+
+def numbers(connection: Connection, uids: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """(run, metadata store) as narrow keys for each uid that exists."""
+    found = {}
+    for uid in uids:
+        row = connection.one("SELECT n, store FROM runs WHERE uid = ?", (uid,))
+        if row is not None:
+            found[uid] = (int(row[0]), int(row[1]))
+    return found
+
+
+def read(connection: Connection, uid: str) -> Run:
+    row = connection.one(f"{_READ} WHERE r.uid = ?", (uid,))
+    if row is None:
+        raise NotFound(f"no run has the id {uid!r}")
+    return _run(row)
+
+
+def by_request(connection: Connection, project: str, location: str, request_id: str) -> Run | None:
+    row = connection.one(f"{_READ} WHERE r.{_IN_STORE} AND r.request_id = ?", (project, location, request_id))
+    return _run(row) if row else None
+
+
+def spec(connection: Connection, digest: str) -> str:
+    row = connection.one("SELECT content FROM specs WHERE digest = ?", (digest,))
+    if row is None:
+        raise NotFound(f"no pipeline with the digest {digest!r} is recorded")
+    return str(row[0])
+
+
+def find(
+    connection: Connection, reference: str, project: str = DEFAULT_PROJECT, location: str = DEFAULT_LOCATION
+) -> Run:
+    """By uid, by job id, or by the first four or more characters of a uid. Raises NotFound, and InputRefused
+    listing the candidates when there are several."""
+    exact = connection.query(
+        f"{_READ} WHERE r.uid = ? OR (r.job_id = ? AND r.{_IN_STORE})", (reference, reference, project, location)
+    )
+    if exact:
+        return _run(exact[0])
+    near = []
+    if len(reference) >= 4:
+        bounds = (reference.lower(), reference.lower() + "\x7f", project, location)
+        near = connection.query(
+            f"{_READ} WHERE r.uid >= ? AND r.uid < ? AND r.{_IN_STORE} ORDER BY r.n DESC LIMIT 9", bounds
+        )
+    if not near:
+        raise NotFound(f"there is no run {reference!r}", remedy="`cairn runs list` shows the runs of this home")
+    if len(near) > 1:
+        names = ", ".join(f"{run.uid} ({run.job_id})" for run in map(_run, near[:8]))
+        raise InputRefused(
+            f"{reference!r} is the beginning of several runs' ids: {names}", remedy="give more characters"
+        )
+    return _run(near[0])
+
+
+def listed(
+    connection: Connection,
+    *,
+    project: str,
+    location: str,
+    states: Sequence[str],
+    pipeline: str,
+    labels: Sequence[tuple[str, str]],
+    before: str,
+    limit: int,
+) -> list[Run]:
+    """Newest first; those older than the run whose uid is `before`."""
+    where, values = [f"r.{_IN_STORE}"], [project, location]
+    if states:
+        where.append(f"r.state IN ({','.join('?' * len(states))})")
+        values += states
+    if pipeline:
+        where.append("r.pipeline_name = ?")
+        values.append(pipeline)
+    for name, value in labels:
+        where.append("EXISTS (SELECT 1 FROM run_labels l WHERE l.run = r.n AND l.name = ? AND l.value = ?)")
+        values += [name, value]
+    if before:
+        where.append("r.n < (SELECT n FROM runs WHERE uid = ?)")
+        values.append(before)
+    rows = connection.query(f"{_READ} WHERE {' AND '.join(where)} ORDER BY r.n DESC LIMIT ?", [*values, limit])
+    return [_run(row) for row in rows]
+
+
+def unfinished(connection: Connection) -> list[Run]:
+    rows = connection.query(f"{_READ} WHERE r.state IN ('PENDING', 'RUNNING', 'CANCELLING') ORDER BY r.n")
+    return [_run(row) for row in rows]
+
+
+def _run(row: Row) -> Run:
+    run = _codec.decode(row[1])
+    return run if run.fence == row[2] else msgspec.structs.replace(run, fence=row[2])

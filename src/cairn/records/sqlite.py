@@ -1,0 +1,208 @@
+"""SQLite: one file, write-ahead log, synchronous=FULL, one write transaction at a time."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from cairn.errors import CairnError, HomeError, RecordsBusy, RecordsError, StorageFull
+from cairn.records import owners, watermark
+from cairn.records.connection import Row
+
+APPLICATION_ID = 0x43524E31  # "CRN1"; in the file's header, so that `file` and we know whose it is
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR")
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_CORRUPTFS", "SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_DATA")
+_RESTORE = "restore a backup into an empty home: `cairn restore`"
+
+
+class SqliteConnection:
+    """See `Connection`. `place` is the file's path."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: str, *, busy_timeout_seconds: float = 60.0) -> None:
+        self.place = path
+        self._patience = busy_timeout_seconds
+        self._mark: watermark.Watermark | None = None
+        self._writes = 0
+        try:
+            # Waiting is done here, with jitter, and not by SQLite's handler, which sleeps up to 0.1 s at a time.
+            self._raw = sqlite3.connect(
+                path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+        except sqlite3.Error as error:
+            raise translated(error, path) from error
+        try:
+            self._configure()
+        except BaseException:
+            self._raw.close()
+            raise
+
+    def _configure(self) -> None:
+        if self.query("PRAGMA journal_mode = WAL") != [("wal",)]:
+            raise HomeError("its file system lacks the shared memory that SQLite needs", place=self.place)
+        for setting in ("synchronous = FULL", "foreign_keys = ON", "cache_size = -16000", "temp_store = MEMORY"):
+            self._raw.execute(f"PRAGMA {setting}")
+        self._raw.execute("PRAGMA journal_size_limit = 67108864")
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        try:
+            return self._raw.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            return self._again(error, sql, parameters).fetchall()
+
+    def one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        rows = self.query(sql, parameters)
+        return rows[0] if rows else None
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        try:
+            return self._raw.execute(sql, parameters).rowcount
+        except sqlite3.Error as error:
+            return self._again(error, sql, parameters).rowcount
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        try:
+            self._raw.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise translated(error, self.place) from error
+
+    def columns(self, table: str) -> list[str]:
+        return [row[1] for row in self.query(f"PRAGMA table_info({table})")]
+
+    def script(self, sql: str) -> None:
+        for statement in sql.split(";"):
+            if statement.strip():
+                self.run(statement)
+
+    def begin(self) -> None:
+        self.run("BEGIN IMMEDIATE")
+
+    def begin_reading(self) -> None:
+        self.run("BEGIN")
+        self.query("SELECT 1 FROM sqlite_master LIMIT 1")  # the snapshot is taken by the first read
+
+    def commit(self) -> None:
+        self.run("COMMIT")
+
+    def rollback(self) -> None:
+        if self._raw.in_transaction:
+            try:
+                self._raw.execute("ROLLBACK")
+            except sqlite3.Error:
+                pass  # some errors roll back by themselves; the first error is the one to report
+
+    def acknowledged(self, writes: int) -> None:
+        self._writes = writes
+        if self._mark is not None:
+            self._mark.record(writes)
+
+    def clock(self) -> int:
+        return time.time_ns() // 1000
+
+    def schema_version(self) -> int:
+        [(version,)] = self.query("PRAGMA user_version")
+        [(application,)] = self.query("PRAGMA application_id")
+        if application != APPLICATION_ID and (version or self.one("SELECT 1 FROM sqlite_master")):
+            raise HomeError("is a database of another program", place=self.place, remedy="set CAIRN_HOME elsewhere")
+        return int(version)
+
+    def set_schema_version(self, version: int) -> None:
+        self.run(f"PRAGMA application_id = {APPLICATION_ID}")
+        self.run(f"PRAGMA user_version = {version}")
+
+    def number_after(self, table: str) -> None:
+        """SQLite sees to it by itself."""
+
+    def check(self) -> list[str]:
+        try:
+            found = self.query("PRAGMA integrity_check") + self.query("PRAGMA foreign_key_check")
+        except HomeError as error:
+            return [error.message]
+        return [" ".join(map(str, row)) for row in found if row != ("ok",)]
+
+    def watch(self, identity: str, writes: int) -> None:
+        """Keep the watermark from now on."""
+        self._writes = writes
+        self._mark = watermark.Watermark(self.place, owners.boot_id(), identity)
+
+    def guard(self, identity: str, writes: int) -> None:
+        """Compare with the watermark. Raises HomeError when acknowledged transactions are missing or the file is
+        damaged."""
+        mark = watermark.read(self.place)
+        if mark is not None and mark.identity == identity and mark.boot_id == owners.boot_id() and writes < mark.writes:
+            raise HomeError(
+                f"{mark.writes - writes} acknowledged transactions are missing: the file was truncated or replaced",
+                place=self.place + "-wal",
+                remedy=f"{_RESTORE}; or, to go on without them, remove {watermark.path_of(self.place)}",
+            )
+        status = os.stat(self.place)
+        if mark is None or (mark.changed, mark.size) != (status.st_mtime_ns, status.st_size):
+            problem = self.one("PRAGMA quick_check(1)")
+            if problem != ("ok",):
+                raise HomeError(f"is damaged: {problem and problem[0]}", place=self.place, remedy=_RESTORE)
+
+    def copy_to(self, path: str) -> None:
+        """A consistent copy of the whole file while others write."""
+        target = sqlite3.connect(path)
+        try:
+            self._raw.backup(target)
+        except sqlite3.Error as error:
+            raise translated(error, path) from error
+        finally:
+            target.close()
+
+    def close(self) -> None:
+        self._raw.close()
+        if self._mark is not None:
+            self._mark.record_close(self._writes)  # the last connection's close has moved the log into the file
+            self._mark.close()
+            self._mark = None
+
+    def _again(self, error: sqlite3.Error, sql: str, parameters: Sequence[Any]) -> sqlite3.Cursor:
+        """A statement that met another process's lock is repeated until it succeeds or patience ends."""
+        give_up = time.monotonic() + self._patience
+        pause = 0.0005
+        while _name(error).startswith(_BUSY) and not self._raw.in_transaction:
+            if time.monotonic() >= give_up:
+                message = f"another process has held the database for more than {self._patience:g} s"
+                raise RecordsBusy(message, place=self.place) from error
+            time.sleep(random.uniform(pause / 2, pause))
+            pause = min(pause * 1.5, 0.02)
+            try:
+                return self._raw.execute(sql, parameters)
+            except sqlite3.Error as next_error:
+                error = next_error
+        raise translated(error, self.place) from error
+
+
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", "")
+
+
+def translated(error: sqlite3.Error, place: str) -> CairnError:
+    """SQLite's error as one of ours."""
+    name = _name(error)
+    if name.startswith(_DAMAGED):
+        return HomeError(f"is damaged: {error}", place=place, remedy=_RESTORE)
+    if name.startswith(_BUSY):
+        return RecordsBusy(f"another process holds the database: {error}", place=place)
+    if name.startswith(_FULL) or (name.startswith("SQLITE_CANTOPEN") and _no_space(place)):
+        return StorageFull(f"cannot be written: {error}", place=place)
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
+        return HomeError(
+            f"cannot be used: {error}", place=place, remedy="give yourself permission to read and write it"
+        )
+    return RecordsError(f"the database refused: {error} ({name or type(error).__name__})", place=place)
+
+
+def _no_space(place: str) -> bool:
+    try:
+        return os.statvfs(os.path.dirname(place) or ".").f_bavail == 0
+    except OSError:
+        return False

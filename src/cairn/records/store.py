@@ -1,0 +1,282 @@
+"""The records of one home: what the engine writes and everybody reads, over one database.
+
+Threads: any; each gets a connection of its own. Not to be carried across a fork.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from cairn.domain.artifacts import Artifact
+from cairn.domain.lineage import Context
+from cairn.domain.resources import Capacity
+from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, AttemptRecord, JournalEntry, Run, TaskRecord
+from cairn.domain.states import RunState
+from cairn.engine.ports import Batch, CacheEntry, Committed, Fence, Owner, Request
+from cairn.errors import HomeError, NotFound
+from cairn.records import (
+    attempts,
+    cache,
+    claims,
+    deletion,
+    dump,
+    journal,
+    ledger,
+    lineage,
+    metadata,
+    requests,
+    runs,
+    settings,
+    tasks,
+)
+from cairn.records.commit import commit
+from cairn.records.connection import Connection
+from cairn.records.deletion import Freed
+from cairn.records.transaction import Writing
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Records(metadata.MetadataReads):
+    """Implements `engine.ports.Journal`, `engine.ports.RunRecords`, `metadata.MetadataRecords` and what the
+    command line reads. Made by `open_records`.
+
+    `machine` names the ledger: attempts on other machines that share a database do not count here.
+    """
+
+    def __init__(self, connect: Callable[[], Connection], first: Connection, capacity: Capacity, machine: str) -> None:
+        self.place = first.place
+        self._connect = connect
+        self._default_capacity = capacity
+        self._machine = machine
+        self._local = threading.local()
+        self._local.connection = first
+        self._connections = [first]
+        self._numbers: dict[str, tuple[int, int]] = {}  # a run's narrow key and its metadata store's never change
+
+    # --- writing: engine.ports.Journal ---
+
+    def create_run(self, run: Run, spec_text: str, contexts: Sequence[Context] = ()) -> Run:
+        asked_before = (run.project, run.location, run.request_id)
+        if run.request_id and (first := self._read(runs.by_request, *asked_before)) is not None:
+            return first
+        with self._writing() as writing:
+            connection = writing.connection
+            if run.request_id and (first := runs.by_request(connection, *asked_before)) is not None:
+                return first
+            store = runs.store(connection, run.project, run.location)
+            number = runs.insert(connection, run, store, spec_text)
+            lineage.write_contexts(connection, store, contexts)
+            writing.entry(number, "run", "", run.state)
+        return run
+
+    def claim(self, run_uid: str, owner: Owner, *, lease_seconds: float) -> Fence:
+        number, _ = self._number(run_uid)
+        with self._writing() as writing:
+            job_id = runs.read(writing.connection, run_uid).job_id
+            fence = claims.claim(writing.connection, number, job_id, owner, lease_seconds)
+        return Fence(run_uid, fence)
+
+    def renew(self, fences: Sequence[Fence], *, lease_seconds: float) -> None:
+        with self._writing() as writing:
+            numbers = runs.numbers(writing.connection, [fence.run_uid for fence in fences])
+            numbered = [(numbers[fence.run_uid][0], fence) for fence in fences if fence.run_uid in numbers]
+            lost = claims.renew(writing.connection, numbered, lease_seconds)
+            lost += [fence.run_uid for fence in fences if fence.run_uid not in numbers]
+        if lost:  # the others are renewed all the same
+            raise claims.lost(lost[0])
+
+    def release(self, fence: Fence) -> None:
+        try:
+            number, _ = self._number(fence.run_uid)
+        except NotFound:
+            return
+        with self._writing() as writing:
+            if claims.release(writing.connection, number, fence.number):
+                ledger.stop_waiting(writing.connection, number)
+
+    def commit(self, batch: Batch) -> Committed:
+        with self._writing() as writing:
+            denied = commit(writing, batch, self._number, self._capacity, self._machine)
+        return Committed(writing.sequence, denied)
+
+    def request(self, run_uid: str, kind: str, detail: Mapping[str, Any]) -> int:
+        number, _ = self._number(run_uid)
+        with self._writing() as writing:
+            sequence = writing.entry(number, "request", "", kind, dict(detail))
+            requests.add(writing.connection, sequence, number, kind, dict(detail))
+        return sequence
+
+    def requests(self, run_uids: Sequence[str], after: int) -> list[Request]:
+        return self._read(requests.read, run_uids, after)
+
+    def settle(self, run_uid: str, sequence: int) -> None:
+        number, _ = self._number(run_uid)
+        with self._writing() as writing:
+            requests.settle(writing.connection, number, sequence)
+
+    def capacity(self) -> Capacity:
+        return self._read(self._capacity)
+
+    def set_capacity(self, capacity: Capacity) -> None:
+        """Say for every process of this home what this machine offers; it goes before what they detect themselves."""
+        with self._writing() as writing:
+            settings.put(writing.connection, f"capacity:{self._machine}", capacity)
+
+    def holders(self) -> list[tuple[str, str]]:
+        self._local.listed = self._read(ledger.orphans, self._machine)
+        return list(self._local.listed)
+
+    def free_dead(self, alive: frozenset[str]) -> int:
+        # A lease that was written after `holders` was asked has a waiter that nobody has looked for yet.
+        listed = getattr(self._local, "listed", None)
+        with self._writing() as writing:
+            orphans = ledger.orphans(writing.connection, self._machine)
+            dead = [one[0] for one in orphans if one[0] not in alive and (listed is None or one in listed)]
+            return ledger.drop(writing.connection, dead)
+
+    # --- reading: engine.ports.RunRecords ---
+
+    def run(self, run_uid: str) -> Run:
+        return self._read(runs.read, run_uid)
+
+    def spec_text(self, digest: str) -> str:
+        return self._read(runs.spec, digest)
+
+    def tasks(self, run_uid: str) -> list[TaskRecord]:
+        return self._read(tasks.read, run_uid, self._number(run_uid)[0])
+
+    def attempts(self, run_uid: str) -> list[AttemptRecord]:
+        return self._read(attempts.read, self._number(run_uid)[0])
+
+    def cached(self, scope: str, keys: Sequence[str], *, not_before: int = 0) -> dict[str, CacheEntry]:
+        return self._read(cache.newest, scope, keys, not_before)
+
+    def nearest(self, scope: str, component: str) -> CacheEntry | None:
+        return self._read(cache.nearest, scope, component)
+
+    def artifact_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> Artifact | None:
+        return self._read(lineage.artifact_by_uri, project, location, uri, schema_title)
+
+    def journal(self, after: int, *, run_uid: str = "", limit: int = 1000) -> list[JournalEntry]:
+        return self._read(journal.read, after, self._number(run_uid)[0] if run_uid else None, limit)
+
+    # --- for the command line and the services ---
+
+    def head(self) -> int:
+        """The journal's last number: when it has not moved, nothing has changed. A few microseconds."""
+        return self._read(journal.last)
+
+    def find_run(self, reference: str, *, project: str = DEFAULT_PROJECT, location: str = DEFAULT_LOCATION) -> Run:
+        """By uid, job id, or the first four or more characters of a uid. Raises NotFound, or InputRefused with the
+        candidates."""
+        return self._read(runs.find, reference, project, location)
+
+    def list_runs(
+        self,
+        *,
+        project: str = DEFAULT_PROJECT,
+        location: str = DEFAULT_LOCATION,
+        states: Sequence[RunState] = (),
+        pipeline: str = "",
+        labels: Mapping[str, str] | None = None,
+        before: str = "",
+        limit: int = 100,
+    ) -> list[Run]:
+        """Newest first. `before` is the uid of the last run of the page before."""
+        return self._read(
+            lambda connection: runs.listed(
+                connection,
+                project=project,
+                location=location,
+                states=states,
+                pipeline=pipeline,
+                labels=tuple((labels or {}).items()),
+                before=before,
+                limit=limit,
+            )
+        )
+
+    def open_runs(self) -> list[Run]:
+        """Runs of every project that have not ended, oldest first."""
+        return self._read(runs.unfinished)
+
+    def claimed(self, run_uid: str) -> Owner | None:
+        """The live engine that holds a run, if any."""
+        number, _ = self._number(run_uid)
+        claim = self._read(claims.read, number)
+        return claim.owner if claim is not None and self._read(claims.held, claim) else None
+
+    def task_counts(self, run_uid: str) -> dict[str, int]:
+        """How many leaf tasks are in each state."""
+        return self._read(tasks.counts, self._number(run_uid)[0])
+
+    def forget_cached(self, scope: str, *, component: str = "", key: str = "") -> int:
+        """Remove cache entries of a scope, of one component or key when given; how many they were."""
+        with self._writing() as writing:
+            return cache.forget(writing.connection, scope, component, key)
+
+    def delete_run(self, run_uid: str) -> Freed:
+        """Remove a run and what only it refers to. Raises InputRefused while an engine runs it."""
+        number, _ = self._number(run_uid)
+        with self._writing() as writing:
+            freed = deletion.delete(writing.connection, run_uid, number)
+        self._numbers.pop(run_uid, None)
+        return freed
+
+    def referenced(self) -> set[str]:
+        """URIs of every artifact and spilled parameter that a remaining run refers to."""
+        return self._read(deletion.referenced)
+
+    def verify(self) -> list[str]:
+        """What is wrong with the database, read in full; empty when nothing is."""
+        return self._read(lambda connection: connection.check())
+
+    def backup(self, path: str) -> int:
+        """One state of everything, while others write, as one file that `restore_records` reads; how many rows."""
+        return self._read(dump.write, path)
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        while self._connections:
+            self._connections.pop().close()
+        self._local = threading.local()
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connection(self) -> Connection:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            self._local.connection = connection
+            self._connections.append(connection)
+        return connection
+
+    def _writing(self) -> Writing:
+        return Writing(self._connection())
+
+    def _read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return work(self._connection(), *args, **kwargs)
+        except HomeError as error:
+            error.place = error.place or self.place
+            raise
+
+    def _number(self, run_uid: str) -> tuple[int, int]:
+        numbers = self._numbers.get(run_uid)
+        if numbers is None:
+            found = runs.numbers(self._connection(), [run_uid])
+            if run_uid not in found:
+                raise NotFound(f"no run has the id {run_uid!r}")
+            numbers = self._numbers[run_uid] = found[run_uid]
+        return numbers
+
+    def _capacity(self, connection: Connection) -> Capacity:
+        return settings.get(connection, f"capacity:{self._machine}", Capacity) or self._default_capacity
