@@ -1,0 +1,62 @@
+"""Compile every pipeline of `pipelines/*.py` into `pipelines/compiled/NAME.yaml`.
+
+    uv run --no-project --python 3.11 --with kfp==2.17.0 --with kfp-kubernetes==2.17.0 regenerate.py [--check]
+
+With `--check` nothing is written: what would change is named and the exit status is 1. Pipelines whose names begin with
+an underscore are parts of others. Embedded artifacts hold the time they were packed at and are compared without it.
+"""
+
+import importlib.util
+import re
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from kfp import compiler
+from kfp.dsl.graph_component import GraphComponent
+
+PIPELINES = Path(__file__).resolve().parent / "pipelines"
+PACKED = re.compile(r"__KFP_EMBEDDED_ARCHIVE_B64 = '[^']*'|[A-Za-z0-9+/=]{200,}")
+
+
+def compiled(source: Path, into: Path) -> dict[str, str]:
+    spec = importlib.util.spec_from_file_location(source.stem, source)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[source.stem] = module
+    spec.loader.exec_module(module)
+    found = {}
+    for name, value in vars(module).items():
+        if isinstance(value, GraphComponent) and not name.startswith("_"):
+            target = into / f"{name}.yaml"
+            compiler.Compiler().compile(value, str(target))
+            found[target.name] = target.read_text()
+    return found
+
+
+def main() -> int:
+    warnings.simplefilter("ignore")
+    golden = PIPELINES / "compiled"
+    with tempfile.TemporaryDirectory() as scratch:
+        texts = {}
+        for source in sorted(PIPELINES.glob("*.py")):
+            texts.update(compiled(source, Path(scratch)))
+    if "--check" not in sys.argv[1:]:
+        golden.mkdir(exist_ok=True)
+        for name, text in texts.items():
+            (golden / name).write_text(text)
+        for stale in {path.name for path in golden.glob("*.yaml")} - texts.keys():
+            (golden / stale).unlink()
+        return 0
+    standing = {path.name: path.read_text() for path in golden.glob("*.yaml")}
+    changed = sorted(
+        name
+        for name in standing.keys() | texts.keys()
+        if PACKED.sub("", standing.get(name, "")) != PACKED.sub("", texts.get(name, ""))
+    )
+    print("\n".join(changed))
+    return 1 if changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
