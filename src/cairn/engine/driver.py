@@ -305,7 +305,7 @@ class Driver:
             links=self._links(attempt, settings),
             secret_variables=settings.secret_variables,
         )
-        directories = [attempt.layout.directory]
+        directories: list[str] = []
         task_root = self.services.store.path_of(attempt.layout.task_root)
         if task_root is not None:
             directories.append(task_root)

@@ -6,6 +6,7 @@ steps, one's end and the next one's start are one commit.
 
 from __future__ import annotations
 
+import os
 import selectors
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -214,6 +215,7 @@ class Engine:
             self._used += record.resources.cpu_millis
             assert attempt.request is not None
             self._guard(machine, lambda m=machine, a=attempt, r=record: m.admitted(a, r))  # type: ignore[misc]
+            os.makedirs(attempt.request.directory, exist_ok=True)
             self.services.executor.start(attempt.request)
             point("started:attempt")
         self._pause_after(denied)
