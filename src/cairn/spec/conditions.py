@@ -16,9 +16,13 @@ from typing import Any
 from cairn.domain.values import Value
 from cairn.errors import SpecError, StepError
 
-_INPUT = re.compile(r"\binputs\.(?:parameter_values|parameters)\[\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\")\s*\]")
+_INPUT = re.compile(
+    r"\binputs\.(?:parameter_values|parameters)\[\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\")\s*\]"
+)
 _CLOSING = {")": "(", "]": "[", "}": "{"}
-_SELECTOR = re.compile(r"parseJson\(\s*string_value\s*\)((?:\[(?:\"[^\"\\]*\"|'[^'\\]*'|[0-9]{1,9})\]|\.[A-Za-z_]\w*)*)$")
+_SELECTOR = re.compile(
+    r"parseJson\(\s*string_value\s*\)((?:\[(?:\"[^\"\\]*\"|'[^'\\]*'|[0-9]{1,9})\]|\.[A-Za-z_]\w*)*)$"
+)
 _STEP = re.compile(r"\[\"([^\"]*)\"\]|\['([^']*)'\]|\[([0-9]+)\]|\.(\w+)")
 
 
@@ -34,23 +38,16 @@ class Condition:
 
     def evaluate(self, parameter_values: Mapping[str, Value]) -> bool:
         """Raises StepError, naming the condition and its values, when it gives no truth value."""
-        import celpy
+        from celpy.celtypes import BoolType
+        from celpy.evaluation import CELEvalError
 
-        values = {
-            name: celpy.json_to_cel(value) for name, value in parameter_values.items() if _mentions(self.text, name)
-        }
-        old = {name: _old_value(parameter_values[name]) for name in values}
-        inputs = celpy.json_to_cel({"parameter_values": {}, "parameters": old})
-        inputs[celpy.celtypes.StringType("parameter_values")] = celpy.celtypes.MapType(
-            {celpy.celtypes.StringType(name): value for name, value in values.items()}
-        )
         try:
-            result = self._program.evaluate({"inputs": inputs})
-        except celpy.CELEvalError as error:
+            result = self._program.evaluate({"inputs": _inputs(self.text, parameter_values)})
+        except CELEvalError as error:
             raise self._failed(parameter_values, str(error.args[0]) if error.args else "it has no value") from None
         except (ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise self._failed(parameter_values, str(error)) from None
-        if not isinstance(result, (bool, celpy.celtypes.BoolType)):
+        if not isinstance(result, (bool, BoolType)):
             raise self._failed(parameter_values, f"it gives {str(result)[:60]!r}, which is neither true nor false")
         return bool(result)
 
@@ -113,26 +110,39 @@ def selector_steps(selector: str) -> tuple[str | int, ...]:
 
 def _compile(text: str) -> Any:
     import celpy
+    from celpy.celparser import CELParseError
 
     if len(text) > 10_000 or _depth(text) > 50:
         raise SpecError("is too long or too deeply nested for a condition")
     try:
         environment = celpy.Environment()
         return environment.program(environment.compile(text), functions=_functions())
-    except celpy.CELParseError as error:
+    except CELParseError as error:
         where = f" (column {error.column})" if getattr(error, "column", None) else ""
         raise SpecError(f"{text[:80]!r} is no CEL expression{where}") from None
     except RecursionError:
         raise SpecError("is too deeply nested for a condition") from None
 
 
+def _inputs(text: str, parameter_values: Mapping[str, Value]) -> Any:
+    """The fields of ExecutorInput.inputs, with the inputs that `text` mentions."""
+    from celpy.adapter import json_to_cel
+
+    values = {name: value for name, value in parameter_values.items() if _mentions(text, name)}
+    found = {"parameter_values": values}
+    if "inputs.parameters" in text:
+        found["parameters"] = {name: _old_value(value) for name, value in values.items()}
+    return json_to_cel(found)
+
+
 def _functions() -> dict[str, Any]:
+    import operator
+
     from celpy import celtypes
+    from celpy.adapter import json_to_cel
 
     def parse_json(text: Any) -> Any:
-        import celpy
-
-        return celpy.json_to_cel(json.loads(text))
+        return json_to_cel(json.loads(text))
 
     def of_numbers(compare: Any) -> Any:
         def compared(left: Any, right: Any) -> Any:
@@ -149,8 +159,6 @@ def _functions() -> dict[str, Any]:
 
     def unequal(left: Any, right: Any) -> Any:
         return celtypes.BoolType(not _equal(left, right))
-
-    import operator
 
     return {
         "parseJson": parse_json,

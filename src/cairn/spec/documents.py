@@ -1,7 +1,7 @@
 """From text to plain JSON values: YAML or JSON, bounded in size, depth and expansion, with every key used once.
 
-YAML is read from libyaml's events and not through PyYAML's constructors: those resolve aliases without a bound, keep the
-last of two equal keys, make dates of text that looks like one, and recurse as deep as the input asks.
+YAML is read from libyaml's events and not through PyYAML's constructors: those resolve aliases without a bound, keep
+the last of two equal keys, make dates of text that looks like one, and recurse as deep as the input asks.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def scalar(text: str) -> Any:
         if _NOT_FINITE.match(text):
             raise Refused(f"{text} is not a number that JSON has")
         return text
-    return _WORDS[text] if text in _WORDS else text
+    return _WORDS.get(text, text)
 
 
 def _based(sign: str, digits: str) -> Any:
@@ -192,5 +192,3 @@ def _no_constant(name: str) -> Any:
 
 class Refused(Exception):
     """What was refused; the caller knows the place."""
-
-

@@ -92,7 +92,9 @@ def _envelope(document: dict[str, Any]) -> dict[str, Any]:
         )
     if "implementation" in document and "root" not in document:
         raise Bad("is a component.yaml of KFP v1", remedy="load it in a pipeline and compile that with kfp 2")
-    if not any(key in document for key in ("root", "schemaVersion", "schema_version", "pipelineInfo", "deploymentSpec")):
+    if not any(
+        key in document for key in ("root", "schemaVersion", "schema_version", "pipelineInfo", "deploymentSpec")
+    ):
         raise Bad("holds no pipeline: it has neither `root` nor `pipelineSpec`")
     return {"pipelineSpec": read("PipelineSpec", document)}
 
@@ -146,7 +148,7 @@ class _Loader:
         return found
 
     def _default_root(self) -> str:
-        return self._runtime().get("gcsOutputDirectory") or self.spec.get("defaultPipelineRoot", "")
+        return str(self._runtime().get("gcsOutputDirectory") or self.spec.get("defaultPipelineRoot", ""))
 
     def _version(self) -> None:
         version = self.spec.get("schemaVersion", "")
@@ -156,10 +158,8 @@ class _Loader:
             raise Bad("is missing; 2.1.0 is right", "schemaVersion")
         number = _NEWER.match(version)
         newer = number is not None and (int(number[1][:9]), int(number[2][:9])) > (2, 1)
-        raise Bad(
-            f"{shown(version)} is {'newer than Cairn reads' if newer else 'no schema version'}; 2.0.0 and 2.1.x are right",
-            "schemaVersion",
-        )
+        what = "newer than Cairn reads" if newer else "no schema version that Cairn reads"
+        raise Bad(f"{shown(version)} is {what}; 2.0.0 and 2.1.x are right", "schemaVersion")
 
     def _platform(self) -> Platform:
         try:

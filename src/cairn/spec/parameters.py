@@ -71,7 +71,9 @@ def _read(name: str, parameter: ParameterInput, text: str) -> Value:
             ParameterType.NUMBER_DOUBLE: "a number is wanted (NUMBER_DOUBLE)",
             ParameterType.LIST: "a list in JSON is wanted (LIST), such as [1, 2]",
         }
-        raise _unfit(name, text, wanted.get(parameter.type, 'a mapping in JSON is wanted (STRUCT), such as {"a": 1}')) from None
+        raise _unfit(
+            name, text, wanted.get(parameter.type, 'a mapping in JSON is wanted (STRUCT), such as {"a": 1}')
+        ) from None
 
 
 def _no_constant(name: str) -> Value:

@@ -37,8 +37,11 @@ _ONE_KEY = re.compile(_KEY)
 
 
 class Placeholder(msgspec.Struct, frozen=True):
-    """One `{{$…}}`. `kind` is executor_input | output_file | inputs.parameters | inputs.artifacts | outputs.parameters |
-    outputs.artifacts | an attribute of PlaceholderContext; `name` the input's or output's."""
+    """One `{{$…}}`.
+
+    `kind` is executor_input, output_file, inputs.parameters, inputs.artifacts, outputs.parameters, outputs.artifacts, or
+    an attribute of PlaceholderContext; `name` is the input's or output's.
+    """
 
     text: str
     kind: str
@@ -262,11 +265,11 @@ def placeholders_in(value: Value) -> Iterator[Placeholder]:
 
 
 def _known() -> str:
-    return (
-        "placeholders are {{$}}, {{$.inputs.parameters['NAME']}}, {{$.inputs.artifacts['NAME'].uri}} (.path, .metadata), "
-        "{{$.outputs.parameters['NAME'].output_file}}, {{$.outputs.artifacts['NAME'].uri}}, {{$.outputs.output_file}}, "
-        + ", ".join(f"{{{{$.{name}}}}}" for name in _NAMES)
+    inputs = "{{$.inputs.parameters['NAME']}}, {{$.inputs.artifacts['NAME'].uri}} (.path, .metadata, .name)"
+    outputs = (
+        "{{$.outputs.parameters['NAME'].output_file}}, {{$.outputs.artifacts['NAME'].uri}}, {{$.outputs.output_file}}"
     )
+    return f"placeholders are {{{{$}}}}, {inputs}, {outputs}, " + ", ".join(f"{{{{$.{name}}}}}" for name in _NAMES)
 
 
 def _parse_placeholder(text: str, inside: str) -> Placeholder | None:

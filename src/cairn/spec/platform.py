@@ -1,4 +1,4 @@
-"""Platform configuration, as `kfp.kubernetes` writes it: honoured, warned about, or refused; never ignored in silence."""
+"""Platform configuration, as `kfp.kubernetes` writes it: honoured, warned about, or refused; never ignored."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from cairn.spec.types import (
     Workspace,
 )
 
-# Where a step runs, under whom and how its image is fetched: nothing on one machine answers to it, and no result depends
-# on it.
+# Where a step runs, under whom and how its image is fetched: nothing on one machine answers to it, and no result
+# depends on it.
 WARNED = {
     "nodeSelector": "node selectors",
     "tolerations": "tolerations",

@@ -1,6 +1,6 @@
 """Holds a plain JSON value to a message of `schema`: unknown fields, wrong types and hostile names are refused.
 
-What comes back has camelCase names, no unset (null) fields, enums by name, durations in seconds, and numbers as numbers.
+What comes back has camelCase names, no unset (null) fields, enums by name, durations in seconds, numbers as numbers.
 """
 
 from __future__ import annotations
@@ -230,9 +230,7 @@ def _bool(value: Any) -> bool:
 def _integer(bits: int) -> Read:
     def read_integer(value: Any) -> int:
         number = value
-        if isinstance(value, str) and _INT_TEXT.match(value):
-            number = int(value)
-        elif isinstance(value, float) and value.is_integer():
+        if (isinstance(value, str) and _INT_TEXT.match(value)) or (isinstance(value, float) and value.is_integer()):
             number = int(value)
         if type(number) is not int:
             raise Bad(f"{shown(value)} is given where a whole number is wanted")

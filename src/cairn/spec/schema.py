@@ -1,4 +1,4 @@
-"""The messages of KFP's pipeline_spec.proto (and kfp.kubernetes') as tables, and the reader that holds documents to them.
+"""The messages of KFP's pipeline_spec.proto (and kfp.kubernetes') as tables, which `reader` holds documents to.
 
 A type is written as text: a scalar (`string`, `bool`, `int32`, `int64`, `double`), a well-known one (`value`, `struct`,
 `duration`), `enum NAME`, a message's name, `[T]` for a list, `{T}` for a map. `T @group` marks a member of a oneof.
@@ -44,8 +44,8 @@ ENUMS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# Ours: the whole of what is handed in, when it is more than a PipelineSpec. `pipeline_spec` + `platform_spec` is how the
-# KFP API writes a pipeline with platform configuration; the rest is Vertex AI's PipelineJob.
+# Ours: the whole of what is handed in, when it is more than a PipelineSpec. `pipeline_spec` + `platform_spec` is how
+# the KFP API writes a pipeline with platform configuration; the rest is Vertex AI's PipelineJob.
 DOCUMENT: dict[str, str] = {
     "name": "string",
     "displayName": "string",

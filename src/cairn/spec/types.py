@@ -129,8 +129,8 @@ class Selector(msgspec.Struct, frozen=True):
 class DagSpec(msgspec.Struct, frozen=True):
     """`parameter_outputs`: one selector, or several of a OneOf (the first whose producer succeeded gives the value).
 
-    `artifact_outputs`: several selectors are a OneOf as well (an untaken branch gives nothing). A DAG that is the body of
-    a loop gives, seen from outside, the list over its iterations in order.
+    `artifact_outputs`: several selectors are a OneOf as well (an untaken branch gives nothing). A DAG that is the body
+    of a loop gives, seen from outside, the list over its iterations in order.
     """
 
     tasks: dict[str, TaskSpec]

@@ -9,11 +9,11 @@ import yaml
 from cairn.errors import SpecError
 from cairn.spec.documents import (
     CORE_TAGS,
-    NODE_WEIGHT,
     MAX_DEPTH,
     MAX_WEIGHT,
-    Refused,
+    NODE_WEIGHT,
     TOO_DEEP,
+    Refused,
     scalar,
 )
 
