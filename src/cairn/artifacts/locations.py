@@ -37,7 +37,7 @@ def split_bucket(uri: str) -> tuple[str, str, str]:
     """(scheme, bucket, key) of a bucket's URI. Raises InputRefused for a name that would leave the bucket."""
     scheme = scheme_of(uri)
     bucket, _, key = uri[len(scheme) + 3 :].partition("/")
-    if not _BUCKET.match(bucket) or ".." in bucket:
+    if not _BUCKET.fullmatch(bucket) or ".." in bucket:
         raise InputRefused(f"{bucket!r} is no bucket name", place=uri)
     check_key(key, uri)
     return scheme, bucket, key

@@ -84,7 +84,7 @@ def _chosen(configured: str, default: Path) -> Path:
 
 
 def _checked(name: str, kind: str) -> str:
-    if not _NAME.match(name) or ".." in name:
+    if not _NAME.fullmatch(name) or ".." in name:
         raise InputRefused(
             f"{name!r} is no name of a {kind}", remedy="names are lower-case letters, digits, '-' and '.'"
         )
@@ -93,7 +93,7 @@ def _checked(name: str, kind: str) -> str:
 
 def _keys(directory: Path) -> list[Path]:
     return sorted(
-        path for path in directory.iterdir() if _KEY.match(path.name) and path.name[:2] != ".." and path.is_file()
+        path for path in directory.iterdir() if _KEY.fullmatch(path.name) and path.name[:2] != ".." and path.is_file()
     )
 
 

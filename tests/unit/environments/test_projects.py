@@ -1,0 +1,73 @@
+import pytest
+
+from cairn.environments import interpreters
+from cairn.environments.projects import read_project
+from cairn.errors import InputRefused
+
+
+@pytest.fixture(autouse=True)
+def pythons(monkeypatch):
+    monkeypatch.setattr(interpreters, "installed", lambda: {f"3.{minor}": "x" for minor in (8, 9, 10, 11, 12, 13)})
+
+
+def write(root, **files):
+    for name, text in files.items():
+        (root / name.replace("__", ".")).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("requires", "version"),
+    [
+        (">=3.10", "3.13"),
+        (">=3.10,<3.13", "3.12"),
+        ("==3.9.*", "3.9"),
+        ("~=3.11", "3.13"),
+        (">=3.8,!=3.13.*,!=3.12.*", "3.11"),
+        (">=3.20", "3.20"),
+        ("<3.10", "3.9"),
+    ],
+)
+def test_requires_python_chooses_the_newest_that_fits(tmp_path, requires, version):
+    write(tmp_path, pyproject__toml=f'[project]\nname = "x"\ndependencies = []\nrequires-python = "{requires}"\n')
+    assert read_project(tmp_path).python == version
+
+
+def test_a_pinned_version_wins(tmp_path):
+    write(tmp_path, pyproject__toml='[project]\nname = "x"\nrequires-python = ">=3.9"\n')
+    (tmp_path / ".python-version").write_text("3.10.4\n")
+    assert read_project(tmp_path).python == "3.10"
+
+
+def test_the_lock_goes_before_pyproject_before_requirements(tmp_path):
+    assert read_project(tmp_path).file == ""
+    write(tmp_path, requirements__txt="pandas\n")
+    assert read_project(tmp_path).file == "requirements.txt"
+    write(tmp_path, pyproject__toml="[tool.ruff]\n")
+    assert read_project(tmp_path).file == "requirements.txt"
+    write(tmp_path, pyproject__toml='[project]\nname = "x"\ndependencies = ["pandas"]\n')
+    assert read_project(tmp_path).file == "pyproject.toml"
+    write(tmp_path, uv__lock="version = 1\n")
+    assert read_project(tmp_path).file == "uv.lock"
+
+
+def test_only_a_project_with_a_build_system_is_installed_itself(tmp_path):
+    write(tmp_path, pyproject__toml='[project]\nname = "x"\n')
+    assert not read_project(tmp_path).is_package
+    write(tmp_path, pyproject__toml='[project]\nname = "x"\n[build-system]\nrequires = ["hatchling"]\n')
+    assert read_project(tmp_path).is_package
+
+
+def test_an_edit_of_the_sources_does_not_resolve_anew_but_one_of_included_requirements_does(tmp_path):
+    write(tmp_path, requirements__txt="-r base.txt\n", base__txt="pandas\n", train__py="1")
+    before = read_project(tmp_path)
+    write(tmp_path, train__py="2")
+    assert read_project(tmp_path) == before
+    write(tmp_path, base__txt="numpy\n")
+    assert read_project(tmp_path) != before
+
+
+def test_a_broken_pyproject_is_refused_with_its_place(tmp_path):
+    write(tmp_path, pyproject__toml="[project\n")
+    with pytest.raises(InputRefused, match=r"pyproject\.toml"):
+        read_project(tmp_path)
