@@ -8,6 +8,23 @@ from __future__ import annotations
 import os
 import signal
 
+_COMMITTED = (
+    *(f"run.{state}" for state in ("pending", "running", "cancelling", "succeeded", "failed", "cancelled")),
+    *(f"task.{state}" for state in ("cached", "succeeded", "failed", "skipped", "cancelled")),
+    *(f"task.{kind}" for kind in ("leaf.pending", "dag.running", "loop.running")),
+    *(f"attempt.{state}" for state in ("running", "succeeded", "failed", "cancelled", "lost")),
+)
+POINTS = frozenset(
+    (
+        *(f"{when}:{what}" for what in _COMMITTED for when in ("before", "after")),  # around the commit of each transition
+        "lease.claimed",  # a run was taken, nothing else done
+        "started:attempt",  # the executor was told to start what was admitted
+        "outputs.published",  # an attempt's outputs are digested, their commit is to come
+        "environment.built",  # the tasks that waited for it have not gone on
+        "lease.released",  # the run has ended and was given back
+    )
+)
+
 _NAME, _, _COUNT = os.environ.get("CAIRN_FAULT", "").partition(":")
 _left = int(_COUNT or 1)
 _TRACE = os.environ.get("CAIRN_FAULT_TRACE", "")
