@@ -1,0 +1,1 @@
+"""Processes that serve a home: for now the background host."""

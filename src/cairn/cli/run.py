@@ -1,0 +1,184 @@
+"""`cairn run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cairn.cli import options, output
+from cairn.errors import InputRefused, UnsupportedFeature
+
+if TYPE_CHECKING:
+    from cairn.cli.views import View
+    from cairn.domain.runs import Run, RunSettings
+    from cairn.spec.types import Pipeline
+    from cairn.wiring import Cairn
+
+
+def _later(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Options of the contract that come with configuration by Hydra."""
+    if value and not ctx.resilient_parsing:
+        raise UnsupportedFeature(
+            "composing a configuration with Hydra is not in this version",
+            place=parameter.opts[0],
+            remedy="give parameters as name=value or with --params FILE",
+        )
+
+
+@click.command(short_help="Run a pipeline.")
+@click.argument("pipeline", metavar="PIPELINE", type=click.Path())
+@click.argument("assignments", metavar="[NAME=VALUE]…", nargs=-1)
+@click.option("--params", "params_file", metavar="FILE", type=click.Path(), help="JSON or YAML file of parameters.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of standard output.")
+@click.option("--no-cache", is_flag=True, help="Run every step, whatever has been computed before.")
+@click.option("--cache-ttl", metavar="DURATION", help="Take no cached result older than this: 90s, 12h, 30d.")
+@click.option("--verify-cache", is_flag=True, help="Digest a cached result's artifacts in full before it is taken.")
+@click.option("--detach", is_flag=True, help="Leave the run to the background host and return.")
+@click.option("--executor", metavar="NAME", help="Where steps run: process (docker and kubernetes are to come).")
+@click.option("--strict", is_flag=True, help="Refuse what exceeds this machine instead of capping it.")
+@click.option(
+    "--image", "images", metavar="PATTERN=TARGET", multiple=True,
+    help="Run container images that match as TARGET: host or project:DIR. Repeatable; the first match wins.",
+)  # fmt: skip
+@click.option("--in-place", is_flag=True, help="project:DIR steps run in the directory itself.")
+@click.option("--failure-policy", type=click.Choice(["slow", "fast"]), help="fast: begin nothing after a failure.")
+@click.option("--name", "job_id", metavar="JOBID", default="", help="The run's id of your own choice.")
+@click.option("--root", metavar="URI", default="", help="Where artifacts go, instead of the home's store.")
+@click.option("--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label on the run. Repeatable.")
+@click.option("--notify", metavar="URL|COMMAND", help="Called with the run as JSON when it ends.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@options.traceback
+@click.option("--config-dir", hidden=True, expose_value=False, callback=_later)
+@click.option("--config-name", hidden=True, expose_value=False, callback=_later)
+@click.option("--cfg", hidden=True, expose_value=False, callback=_later)
+@click.option("-m", "--multirun", is_flag=True, hidden=True, expose_value=False, callback=_later)
+def run(
+    pipeline: str, assignments: tuple[str, ...], *, params_file: str | None, as_json: bool, detach: bool,
+    job_id: str, root: str, labels: tuple[str, ...], executor: str | None, quiet: bool, with_trace: bool, **flags: Any,
+) -> int:  # fmt: skip
+    """Run PIPELINE: a compiled .yaml or .json, a .py file with a @dsl.pipeline, or file.py:function.
+
+    Parameters are given as NAME=VALUE, read by their declared type, or with --params.
+    """
+    from cairn.wiring import open_cairn
+
+    cairn = open_cairn(executor=executor or "")
+    try:
+        settings = run_settings(cairn, flags, executor=executor, detach=detach)
+        read = read_pipeline(cairn, pipeline)
+        values = read_parameters(read, assignments, params_file)
+        accepted = cairn.runs.submit(
+            read,
+            values,
+            settings=settings,
+            job_id=job_id,
+            labels=dict(map(options.parse_label, labels)),
+            source=source_name(pipeline),
+            pipeline_root=root,
+        )
+        if detach:
+            return leave(cairn, accepted, as_json=as_json)
+        return execute(cairn, accepted, read, as_json=as_json, quiet=quiet, with_trace=with_trace)
+    finally:
+        cairn.close()
+
+
+def execute(
+    cairn: Cairn,
+    accepted: Run,
+    pipeline: Pipeline,
+    *,
+    as_json: bool,
+    quiet: bool = False,
+    with_trace: bool = False,
+    renewed: bool = False,
+) -> int:
+    """Run it here to its end, say what it came to; the exit status. `renewed`: `runs resume` of a run that ended."""
+    from cairn.cli import driving, summary, views
+
+    view: View = views.make_view(pipeline, quiet=quiet)
+    engine = cairn.engine(view.committed)
+    try:
+        if not quiet:
+            view.say(f"run {accepted.job_id} ({accepted.uid[:8]})")
+        cairn.runs.take(engine, accepted, renewed=renewed, pipeline=pipeline)
+        driving.mention_abandoned(cairn.records.open_runs(), cairn.records.claimed, accepted.uid)
+        try:
+            ended = driving.drive(engine, accepted.uid, view)
+        finally:
+            view.close()
+    finally:
+        engine.close()
+    return summary.tell(cairn, pipeline, ended, as_json=as_json, with_trace=with_trace, progress=view.progress)
+
+
+def leave(cairn: Cairn, accepted: Run, *, as_json: bool) -> int:
+    """Hand the run to the background host, started if need be."""
+    from cairn.engine import report
+    from cairn.engine.background import BackgroundHost
+
+    host = BackgroundHost(cairn.home.background)
+    pid = host.ensure(cairn.home.root)
+    output.note(f"run {accepted.job_id} is left to the background host (process {pid})")
+    output.note(f"  watch it:   cairn runs watch {accepted.uid[:8]}")
+    output.note(f"  cancel it:  cairn runs cancel {accepted.uid[:8]}")
+    if as_json:
+        output.print_json(report.run_object(accepted, (), cairn.store))
+    else:
+        output.say(accepted.uid)
+    return 0
+
+
+def run_settings(cairn: Cairn, flags: dict[str, Any], *, executor: str | None, detach: bool) -> RunSettings:
+    """Flags over what the home configures."""
+    from cairn.cli.words import parse_duration
+    from cairn.domain.runs import ImageMapping, RunSettings
+
+    defaults = cairn.settings.run
+    images = [options.parse_image(text) for text in flags["images"]]
+    images += [ImageMapping(pattern, target) for pattern, target in cairn.settings.images.items()]
+    ttl = flags["cache_ttl"]
+    return RunSettings(
+        use_cache=defaults.cache and not flags["no_cache"],
+        cache_ttl_seconds=parse_duration(ttl, "--cache-ttl") if ttl else defaults.cache_ttl,
+        verify_cache=flags["verify_cache"],
+        failure_policy=flags["failure_policy"] or defaults.failure_policy,
+        executor=executor or defaults.executor,
+        strict=flags["strict"] or defaults.strict,
+        images=tuple(images),
+        in_place=flags["in_place"],
+        notify=flags["notify"] or defaults.notify,
+        detached=detach,
+    )
+
+
+def read_pipeline(cairn: Cairn, source: str) -> Pipeline:
+    """A pipeline from its file; Python is compiled in an environment that has kfp."""
+    from cairn.engine.sources import read_source
+
+    return read_source(source, cairn.environments, progress=lambda line: output.note(output.one_line(line, 200)))
+
+
+def source_name(source: str) -> str:
+    """The source as it is recorded: absolute, so that it is found again from anywhere."""
+    import os
+
+    path, colon, function = source.rpartition(":") if ".py:" in source else (source, "", "")
+    return f"{os.path.abspath(path)}{colon}{function}"
+
+
+def read_parameters(pipeline: Pipeline, assignments: tuple[str, ...], params_file: str | None) -> dict[str, Any]:
+    """From --params, and name=value over it. Raises InputRefused (ParameterError)."""
+    from cairn.engine.sources import read_parameters_file
+    from cairn.spec.parameters import parse_argument
+
+    values = read_parameters_file(params_file) if params_file else {}
+    seen: set[str] = set()
+    for text in assignments:
+        name, value = parse_argument(pipeline, text)
+        if name in seen:
+            raise InputRefused(f"parameter {name!r} is given twice", place=text)
+        seen.add(name)
+        values[name] = value
+    return values

@@ -1,0 +1,172 @@
+"""The background host of a home, seen from outside: is one there, start it, stop it.
+
+The host (`cairn.api.background`) is one process per home. It holds `host.lock` for as long as it lives, so that liveness
+is never a guess; runs reach it through the database alone. `gate.lock` is held by whoever wants a host to be there and
+by a host that is about to leave: a run that was recorded before `ensure` is never left behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from cairn.errors import CairnError
+
+START_SECONDS = 20.0
+_LOG_BYTES = 5 * 1024 * 1024
+
+
+class HostState(msgspec.Struct, frozen=True):
+    """`host.json`, written by the host once it is ready. `started`: microseconds since the Unix epoch."""
+
+    pid: int
+    start_ticks: int
+    started: int
+
+
+class BackgroundHost:
+    """`directory`: HOME/background."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory / "log"
+        self._state = directory / "host.json"
+        self._lock = directory / "host.lock"
+        self._gate = directory / "gate.lock"
+
+    def state(self) -> HostState | None:
+        """The host that lives; None when there is none, or it is not ready yet."""
+        try:
+            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._read()
+        finally:
+            os.close(descriptor)
+        return None
+
+    def ensure(self, home: Path) -> int:
+        """Have a host run; its pid. Call it after the run was recorded. Raises CairnError when none comes up."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._passing():
+            state = self.state()
+            if state is not None:
+                return state.pid
+            process = self._spawn(home)
+            until = time.monotonic() + START_SECONDS
+            while time.monotonic() < until:
+                state = self.state()
+                if state is not None:
+                    return state.pid
+                if process is not None and os.waitpid(process, os.WNOHANG)[0]:
+                    break
+                time.sleep(0.02)
+        raise CairnError("the background host does not start", place=str(self.log), remedy="its log says why")
+
+    def stop(self, *, seconds: float = 20.0) -> HostState | None:
+        """End the host and wait until it is gone: which it was. Raises CairnError when it does not end."""
+        state = self.state()
+        if state is None:
+            return None
+        if start_ticks(state.pid) == state.start_ticks:
+            os.kill(state.pid, signal.SIGTERM)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if self.state() is None:
+                return state
+            time.sleep(0.02)
+        raise CairnError(f"the background host (process {state.pid}) does not end", place=str(self.log))
+
+    # --- the host's own side -----------------------------------------------------------------------------------------
+
+    def enter(self) -> int | None:
+        """Become the host: the descriptor that holds the lock, None when there is one already."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for _ in range(100):  # somebody may be looking with a shared lock just now
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.01)
+                continue
+            self._state.unlink(missing_ok=True)
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def announce(self) -> None:
+        pid = os.getpid()
+        state = HostState(pid, start_ticks(pid), time.time_ns() // 1000)
+        temporary = self._state.with_suffix(f".{pid}.tmp")
+        temporary.write_bytes(msgspec.json.encode(state))
+        temporary.replace(self._state)
+
+    @contextmanager
+    def leaving(self) -> Iterator[bool]:
+        """For a host that has nothing to do: False when somebody wants it right now; in the block nobody can."""
+        descriptor = os.open(self._gate, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+        finally:
+            os.close(descriptor)
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _passing(self) -> Iterator[None]:
+        descriptor = os.open(self._gate, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _read(self) -> HostState | None:
+        try:
+            return msgspec.json.decode(self._state.read_bytes(), type=HostState)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _spawn(self, home: Path) -> int:
+        """A session of its own, so that closing the terminal does not reach it."""
+        import subprocess
+
+        if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".old"))
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cairn.api.background"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env={**os.environ, "CAIRN_HOME": str(home)},
+                start_new_session=True,
+            )
+        process.returncode = 0  # nobody waits for it but `ensure`; it outlives us
+        return process.pid
+
+
+def start_ticks(pid: int) -> int:
+    """When a process started, in ticks since boot; 0 where the platform does not say or there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[19])

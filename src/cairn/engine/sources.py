@@ -1,0 +1,64 @@
+"""From what a user names as a pipeline and its parameters to values: the same for the command line and the SDK."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from cairn.domain.values import Value
+from cairn.engine.ports import Environment
+from cairn.errors import ParameterError, SpecError
+from cairn.spec.load import load_file, load_text
+from cairn.spec.types import Pipeline
+
+Progress = Callable[[str], None]
+_PYTHON = ".py"
+
+
+class Compilers(Protocol):
+    """What is needed of the environments adapter: a Python that has kfp."""
+
+    def compile_environment(
+        self, directory: Path, *, packages: Sequence[str] = (), progress: Progress | None = None
+    ) -> Environment: ...
+
+
+def split_source(source: str) -> tuple[str, str]:
+    """`file.py:function` → (file.py, function); anything else → (source, "")."""
+    path, colon, function = source.rpartition(":")
+    if colon and path.endswith(_PYTHON) and function.isidentifier() and not os.path.exists(source):
+        return path, function
+    return source, ""
+
+
+def read_source(source: str, compilers: Compilers, *, progress: Progress | None = None) -> Pipeline:
+    """The pipeline in a .yaml or .json file, or compiled from a .py file. Raises SpecError, CompileError."""
+    path, function = split_source(source)
+    if not path.endswith(_PYTHON):
+        return load_file(path)
+    if not os.path.isfile(path):
+        raise SpecError("there is no such file", place=path)
+    from cairn.spec.compile import compile_source  # a subprocess and what it takes: only for Python sources
+
+    directory = Path(os.path.abspath(path)).parent
+    environment = compilers.compile_environment(directory, progress=progress)
+    text = compile_source(path, function, python=environment.python, variables=environment.variables)
+    return load_text(text, origin=source)
+
+
+def read_parameters_file(path: str) -> dict[str, Value]:
+    """A JSON or YAML file that holds one object. Raises ParameterError."""
+    from cairn.spec.documents import parse_documents, read_text
+
+    try:
+        documents: list[Any] = parse_documents(read_text(path), origin=path)
+    except SpecError as error:
+        raise ParameterError(error.message, place=error.place, remedy=error.remedy) from None
+    values = documents[0] if documents else {}
+    if len(documents) > 1 or not isinstance(values, dict):
+        raise ParameterError(
+            "does not hold one object of parameters", place=path, remedy='write {"name": value, …} or YAML name: value'
+        )
+    return values
