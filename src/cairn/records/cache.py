@@ -50,8 +50,10 @@ def newest(connection: Connection, scope: str, keys: Sequence[str], not_before: 
     return {key: _entry(row) for key, row in found.items()}
 
 
-def nearest(connection: Connection, scope: str, component: str) -> CacheEntry | None:
-    row = connection.one(f"{_READ} WHERE c.scope = ? AND c.component = ? ORDER BY c.n DESC LIMIT 1", (scope, component))
+def nearest(connection: Connection, scope: str, component: str, before: int) -> CacheEntry | None:
+    older, values = (" AND c.create_time < ?", (before,)) if before else ("", ())
+    sql = f"{_READ} WHERE c.scope = ? AND c.component = ?{older} ORDER BY c.n DESC LIMIT 1"
+    row = connection.one(sql, (scope, component, *values))
     return _entry(row) if row else None
 
 

@@ -32,10 +32,7 @@ def insert(connection: Connection, run: Run, store_number: int, spec_text: str) 
     """Raises InputRefused when the job's id is taken."""
     if connection.one("SELECT 1 FROM runs WHERE store = ? AND job_id = ?", (store_number, run.job_id)):
         raise InputRefused(f"a run with the id {run.job_id!r} exists already", remedy="choose another id")
-    connection.run(
-        "INSERT INTO specs (digest, content) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
-        (run.spec_digest, spec_text),
-    )
+    keep_spec(connection, run.spec_digest, spec_text)
     connection.run(
         "INSERT INTO runs (uid, store, job_id, request_id, pipeline_name, spec_digest, state, create_time, body) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -92,6 +89,12 @@ def read(connection: Connection, uid: str) -> Run:
 def by_request(connection: Connection, project: str, location: str, request_id: str) -> Run | None:
     row = connection.one(f"{_READ} WHERE r.{_IN_STORE} AND r.request_id = ?", (project, location, request_id))
     return _run(row) if row else None
+
+
+def keep_spec(connection: Connection, digest: str, spec_text: str) -> None:
+    connection.run(
+        "INSERT INTO specs (digest, content) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", (digest, spec_text)
+    )
 
 
 def spec(connection: Connection, digest: str) -> str:

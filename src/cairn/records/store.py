@@ -73,6 +73,10 @@ class Records(metadata.MetadataReads):
             writing.entry(number, "run", "", run.state)
         return run
 
+    def add_spec(self, digest: str, text: str) -> None:
+        with self._writing() as writing:
+            runs.keep_spec(writing.connection, digest, text)
+
     def claim(self, run_uid: str, owner: Owner, *, lease_seconds: float) -> Fence:
         number, _ = self._number(run_uid)
         with self._writing() as writing:
@@ -155,8 +159,8 @@ class Records(metadata.MetadataReads):
     def cached(self, scope: str, keys: Sequence[str], *, not_before: int = 0) -> dict[str, CacheEntry]:
         return self._read(cache.newest, scope, keys, not_before)
 
-    def nearest(self, scope: str, component: str) -> CacheEntry | None:
-        return self._read(cache.nearest, scope, component)
+    def nearest(self, scope: str, component: str, *, before: int = 0) -> CacheEntry | None:
+        return self._read(cache.nearest, scope, component, before)
 
     def artifact_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> Artifact | None:
         return self._read(lineage.artifact_by_uri, project, location, uri, schema_title)
