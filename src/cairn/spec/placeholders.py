@@ -39,8 +39,8 @@ _ONE_KEY = re.compile(_KEY)
 class Placeholder(msgspec.Struct, frozen=True):
     """One `{{$…}}`.
 
-    `kind` is executor_input, output_file, inputs.parameters, inputs.artifacts, outputs.parameters, outputs.artifacts, or
-    an attribute of PlaceholderContext; `name` is the input's or output's.
+    `kind` is executor_input, output_file, inputs.parameters, inputs.artifacts, outputs.parameters, outputs.artifacts,
+    or an attribute of PlaceholderContext; `name` is the input's or output's.
     """
 
     text: str

@@ -1,0 +1,137 @@
+"""Compiles the pipeline in a Python file. Run by `compile` in an environment that has kfp; standard library otherwise.
+
+Arguments: the file, the function's name or "", and where to write the report (JSON).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import traceback
+from types import ModuleType
+from typing import Any
+
+_NAME = "__cairn_pipeline__"
+
+
+def main(source: str, function: str, report_path: str) -> None:
+    sys.path[0] = os.path.dirname(source)  # as if the file were run itself
+    sys.argv = [source]
+    report: dict[str, Any]
+    try:
+        report = {"text": compiled(source, function)}
+    except Refused as error:
+        report = {"error": str(error), "remedy": error.remedy}
+    except SyntaxError as error:
+        mine = error.filename == source
+        report = {"error": str(error.msg), "kind": "SyntaxError", "line": (error.lineno or 0) if mine else 0}
+        report["frames"] = frames(error, source)
+    except SystemExit as error:
+        report = {"error": f"it called sys.exit({error.code!r}) while it was imported"}
+        report["frames"] = frames(error, source)
+        report["remedy"] = "put what is to run only as a script under `if __name__ == '__main__':`"
+    except BaseException as error:  # noqa: BLE001 - the user's code may raise anything, and all of it is to be reported
+        report = {"error": str(error), "kind": type(error).__name__, "frames": frames(error, source)}
+    with open(report_path, "w", encoding="utf-8") as file:
+        json.dump(report, file)
+
+
+class Refused(Exception):
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+def compiled(source: str, function: str) -> str:
+    try:
+        from kfp import compiler
+    except ImportError as error:
+        raise Refused(f"the environment that compiles has no kfp: {error}") from None
+    found = components(imported(source), source)
+    component = chosen(found, function, os.path.basename(source))
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "pipeline.yaml")
+        compiler.Compiler().compile(component, path)
+        with open(path, encoding="utf-8") as file:
+            text: str = file.read()
+            return text
+
+
+def imported(source: str) -> ModuleType:
+    """The user's file as a module. Its own name is used, so that classes in it can be pickled and found again."""
+    name = os.path.splitext(os.path.basename(source))[0]
+    if not name.isidentifier() or name in sys.modules:
+        name = _NAME
+    spec = importlib.util.spec_from_file_location(name, source)
+    if spec is None or spec.loader is None:
+        raise Refused("is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def components(module: ModuleType, source: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """name → component, of those that the file itself defines; pipelines apart from single components."""
+    from kfp.dsl import base_component, graph_component
+
+    pipelines: dict[str, Any] = {}
+    singles: dict[str, Any] = {}
+    for name, value in vars(module).items():
+        if not isinstance(value, base_component.BaseComponent):
+            continue
+        kind = pipelines if isinstance(value, graph_component.GraphComponent) else singles
+        if value not in kind.values() and defined_here(value, source):
+            kind[name] = value
+    return pipelines, singles
+
+
+def defined_here(component: Any, source: str) -> bool:
+    function = getattr(component, "pipeline_func", None) or getattr(component, "python_func", None)
+    code = getattr(function, "__code__", None)
+    return code is None or os.path.abspath(code.co_filename) == source
+
+
+def chosen(found: tuple[dict[str, Any], dict[str, Any]], function: str, file: str) -> Any:
+    pipelines, singles = found
+    if function:
+        component = pipelines.get(function) or singles.get(function)
+        if component is not None:
+            return component
+        raise Refused(f"has no pipeline or component {function!r}", remedy=names(pipelines, singles, file))
+    # A helper pipeline that another one calls is no second choice, but only its author knows which is which.
+    candidates = pipelines or singles
+    if len(candidates) == 1:
+        return next(iter(candidates.values()))
+    if not candidates:
+        raise Refused("defines no pipeline", remedy="decorate a function with @dsl.pipeline")
+    kind = "pipelines" if pipelines else "components"
+    raise Refused(f"defines several {kind}", remedy=names(pipelines, {} if pipelines else singles, file))
+
+
+def names(pipelines: dict[str, Any], singles: dict[str, Any], file: str) -> str:
+    known = [*pipelines, *singles]
+    return "it has " + (", ".join(f"{file}:{name}" for name in known) or "none")
+
+
+def frames(error: BaseException, source: str) -> list[dict[str, Any]]:
+    """The traceback, outermost first, each frame marked as the user's or not."""
+    library = [os.path.dirname(os.__file__), *(path for path in sys.path if path.endswith(("-packages", ".zip")))]
+    own = os.path.abspath(__file__)
+    found = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        file = os.path.abspath(frame.filename)
+        if file == own or frame.filename.startswith("<"):
+            continue
+        user = file == source or not any(file.startswith(path + os.sep) for path in library)
+        found.append(
+            {"file": file, "line": frame.lineno or 0, "function": frame.name, "source": frame.line or "", "user": user}
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
