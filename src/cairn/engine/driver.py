@@ -27,7 +27,7 @@ from cairn.engine.ports import CacheEntry, Environment, EnvironmentPlan, Process
 from cairn.engine.resolve import failure_of, final_status, loop_items, resolve_inputs
 from cairn.engine.services import Services
 from cairn.engine.tree import TaskNode
-from cairn.errors import CairnError, StepError
+from cairn.errors import CairnError, StepError, UnsupportedFeature
 from cairn.spec.conditions import compile_condition
 from cairn.spec.placeholders import CommandTemplate, PlaceholderContext, compile_command, resolve_value
 from cairn.spec.types import ContainerSpec, ImporterSpec, Pipeline
@@ -328,9 +328,17 @@ class Driver:
         links = [*settings.links]
         if any("://" in uri for uri in uris) or _mentions_bucket(attempt.ready.inputs.parameters):
             links += self.services.store.mounts(uris)
+        if links and not self.services.executor.can_mount():
+            seen = ", ".join(path for path, _ in links)
+            raise UnsupportedFeature(
+                f"the step wants to see {seen}, and this machine grants no private mounts",
+                place=attempt.ready.task.path,
+                remedy="allow unprivileged user namespaces, or run Cairn as root",
+            )
         if self._workspace:
             os.makedirs(self._workspace, exist_ok=True)
-            links.append((WORKSPACE_PATH, self._workspace))
+            if self.services.executor.can_mount():
+                links.append((WORKSPACE_PATH, self._workspace))
         return tuple(links)
 
     def resources(self, ready: Ready, context: PlaceholderContext) -> Resources:

@@ -33,6 +33,7 @@ LEASE_SECONDS = 10.0
 REQUEST_INTERVAL = 0.1
 DENIED_PAUSE = 0.01
 DENIED_PAUSE_MAX = 0.25
+RECLAIM_INTERVAL = 1.0
 
 Observer = Callable[[Run, Batch], None]
 Progress = Callable[[str, str], None]
@@ -63,7 +64,9 @@ class Engine:
         self._next_renewal = 0.0
         self._denied_until = 0.0
         self._denied_pause = DENIED_PAUSE
-        self._in_flight = 0  # worker jobs
+        self._next_reclaim = 0.0
+        self._strangers: set[str] = set()  # attempts of dead engines that still run
+        self._gone: set[str] = set()  # and those whose end was seen
 
     # --- taking runs on ----------------------------------------------------------------------------------------------
 
@@ -229,10 +232,23 @@ class Engine:
 
     def _pause_after(self, denied: frozenset[str]) -> None:
         if denied:
-            self._denied_until = self.services.clock.monotonic() + self._denied_pause
+            now = self.services.clock.monotonic()
+            self._denied_until = now + self._denied_pause
             self._denied_pause = min(self._denied_pause * 2, DENIED_PAUSE_MAX)
+            if self._denied_pause == DENIED_PAUSE_MAX and now >= self._next_reclaim:
+                self._next_reclaim = now + RECLAIM_INTERVAL
+                self._reclaim()
         else:
             self._denied_pause = DENIED_PAUSE
+
+    def _reclaim(self) -> None:
+        """Free what attempts of dead engines hold in the ledger, once their processes are gone too."""
+        alive = set()
+        for uid, directory in self.services.journal.holders():
+            if uid in self._strangers or (uid not in self._gone and self.services.executor.adopt(uid, directory)):
+                self._strangers.add(uid)
+                alive.add(uid)
+        self.services.journal.free_dead(frozenset(alive))
 
     def _end(self, machine: RunMachine) -> None:
         self.machines.pop(machine.run.uid, None)
@@ -254,6 +270,9 @@ class Engine:
     # --- attempts' ends ----------------------------------------------------------------------------------------------
 
     def _exited(self, ended: AttemptExit) -> None:
+        if ended.uid in self._strangers:
+            self._strangers.discard(ended.uid)
+            self._gone.add(ended.uid)
         machine = self._owner_of(ended.uid)
         if machine is None or ended.uid not in machine.running:
             return

@@ -261,6 +261,9 @@ class Executor(Protocol):
     def fileno(self) -> int:
         """Readable when `collect` has something to give or internal work to do."""
 
+    def can_mount(self) -> bool:
+        """Whether `ProcessSpec.links` can be honoured here."""
+
     def warm(self, environment: Environment, slots: int) -> None:
         """A hint that `slots` attempts at a time are coming for this environment; returns at once."""
 

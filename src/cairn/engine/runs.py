@@ -22,7 +22,7 @@ from cairn.engine.services import Services
 from cairn.errors import InputRefused, UnsupportedFeature
 from cairn.spec.load import load_text
 from cairn.spec.parameters import resolve_parameters
-from cairn.spec.types import ContainerSpec, CustomJobSpec, Pipeline
+from cairn.spec.types import ComponentSpec, ContainerSpec, CustomJobSpec, Pipeline
 
 
 class RunService:
@@ -94,6 +94,7 @@ class RunService:
                     "a CustomJob as an executor cannot run as a process on this machine yet", place=f"components.{name}"
                 )
             if isinstance(component.executor, ContainerSpec):
+                self._check_mounts(component)
                 plans[name] = self.services.environments.plan(
                     name, component.executor, images, strict=settings.strict, in_place=settings.in_place
                 )
@@ -101,6 +102,17 @@ class RunService:
                     wanted = resources_of(component.executor.resources, str)
                     fit(wanted, self.machine, strict=True, component=name)
         return plans
+
+    def _check_mounts(self, component: ComponentSpec) -> None:
+        platform = component.platform
+        wanted = (*platform.secret_volumes, *platform.config_map_volumes, *platform.volumes)
+        paths = [mount.mount_path for mount in (*wanted, *platform.empty_dirs, *platform.generic_ephemeral)]
+        if paths and not self.services.executor.can_mount():
+            raise UnsupportedFeature(
+                f"wants to see {', '.join(paths)}, and this machine grants no private mounts",
+                place=f"components.{component.name}",
+                remedy="allow unprivileged user namespaces, or run Cairn as root",
+            )
 
     def pipeline_of(self, run: Run) -> Pipeline:
         return load_text(self.services.records.spec_text(run.spec_digest), origin=f"run {run.job_id}")
