@@ -25,6 +25,7 @@ LOCK_NAME = "waiter.lock"
 EXIT_NAME = "exit.json"
 ABANDONED_NAME = "abandoned"
 QUIET_SECONDS = 0.008  # how long stdout is left alone after a look, so that a chatty step does not wake the waiter
+FLOOD_SECONDS = 0.001  # the same for one that fills its pipe
 PUBLISH_PATIENCE = 60.0  # how long a full disk is waited for
 END_PATIENCE = 30.0
 _BOOT = processes.boot_id()
@@ -195,7 +196,7 @@ class Attempt:
                 ready = eager.poll(None if timer == _NEVER else max(0.0, timer - now) * 1000 + 0.5)
             flooding = self._handle(ready, eager, calm)
             if flooding is not None:
-                quiet_until = 0.0 if flooding else time.monotonic() + QUIET_SECONDS
+                quiet_until = time.monotonic() + (FLOOD_SECONDS if flooding else QUIET_SECONDS)
 
     def _pollers(self) -> "tuple[select.poll, select.poll]":
         """One that wakes for everything, and one that leaves stdout alone."""

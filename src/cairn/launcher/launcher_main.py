@@ -24,6 +24,7 @@ def _preload():  # type: ignore[no-untyped-def]
 
         del sys.modules["kfp.dsl.executor_main"]
         del sys.modules["kfp.dsl"].executor_main
+        _use_argparse()
         details = runpy._get_module_details("kfp.dsl.executor_main")
         sys.stdout.flush()
         sys.stderr.flush()
@@ -36,6 +37,15 @@ def _preload():  # type: ignore[no-untyped-def]
         for fd in output + saved:
             os.close(fd)
     return dict(sys.modules), list(sys.path), details, printed[0], printed[1]
+
+
+def _use_argparse():  # type: ignore[no-untyped-def]
+    """Let it import and compile what it does at its first use, which the runtime makes before the user's code runs."""
+    import argparse
+
+    parser = argparse.ArgumentParser(description="")
+    parser.add_argument("--required", type=str, required=True, help="")
+    parser.parse_known_args(["--required", "", "--unknown", ""])
 
 
 if sys.path[0] == os.path.dirname(os.path.abspath(__file__)):

@@ -9,6 +9,7 @@ Order is kept cheaply: `stderr` is read as soon as it is written to, and whateve
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections import deque
@@ -16,7 +17,9 @@ from typing import BinaryIO, Deque, Dict, Iterator, List, Optional, Tuple
 
 STREAMS = ("stdout", "stderr")
 CHUNK = 1 << 16
-FLOOD = CHUNK // 2  # a step that writes more than this between two looks is pumped without pause
+FLOOD = CHUNK // 2  # a step that writes more than this between two looks gets a wider pipe and is looked at more often
+WIDE = 1 << 20
+_F_SETPIPE_SZ = 1031
 MAX_TAIL = 1 << 16
 MAX_LAST_READS = 64  # more than a pipe can hold, unless someone outside of the attempt still writes
 
@@ -37,6 +40,7 @@ class Stream:
             log_path(directory, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
         self.at_end = False
+        self._wide = False
         self._tail_limit = min(MAX_TAIL, limit // 4)
         self._room = limit - self._tail_limit
         self._tail: Deque[bytes] = deque()
@@ -48,6 +52,15 @@ class Stream:
         if self.writer >= 0:
             os.close(self.writer)
             self.writer = -1
+
+    def widen(self) -> None:
+        """Give the pipe more room, once; a machine that refuses is no error."""
+        if not self._wide:
+            self._wide = True
+            try:
+                fcntl.fcntl(self.reader, _F_SETPIPE_SZ, WIDE)
+            except OSError:
+                pass
 
     def read(self) -> bytes:
         """What the pipe holds now, at most CHUNK bytes; b"" when it holds nothing or everybody has closed it."""
@@ -123,19 +136,27 @@ class Pump:
         self.stderr.close_writer()
 
     def drain_stdout(self) -> int:
-        """Take what `stdout` holds, once; returns how many bytes."""
-        data = self.stdout.read()
-        if data:
-            self._note(self.stdout, self.stdout.keep(data))
-        return len(data)
+        """Take what `stdout` holds, at most WIDE bytes; returns how many."""
+        return self._drain(self.stdout)
 
     def drain_stderr(self) -> int:
         """Take what `stderr` holds, and before it what `stdout` holds; returns how many bytes of `stderr`."""
-        self.drain_stdout()
-        data = self.stderr.read()
-        if data:
-            self._note(self.stderr, self.stderr.keep(data))
-        return len(data)
+        self._drain(self.stdout)
+        return self._drain(self.stderr)
+
+    def _drain(self, stream: Stream) -> int:
+        total = 0
+        while total < WIDE:
+            data = stream.read()
+            if not data:
+                break
+            self._note(stream, stream.keep(data))
+            total += len(data)
+            if len(data) < CHUNK:
+                break
+        if total >= FLOOD:
+            stream.widen()
+        return total
 
     def finish(self) -> None:
         """Take all that is left and close. Nobody writes any more, or what they write is not waited for."""

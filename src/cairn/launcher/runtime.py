@@ -30,10 +30,20 @@ class Preload:
         self, modules: Dict[str, Any], path: List[str], details: Tuple[Any, ...], output: bytes, errors: bytes
     ) -> None:
         self.modules = modules
+        self._ours: List[str] = []
+        self._size = 0
         self.path = path
         self.details = details
         self.output = output
         self.errors = errors
+
+    def own_modules(self) -> List[str]:
+        """Names in sys.modules that a fresh process would not have. Found anew only when something was imported: looking
+        at each name touches, and so copies, a page of memory in a forked process."""
+        if len(sys.modules) != self._size:
+            self._ours = [name for name in sys.modules if name not in self.modules]
+            self._size = len(sys.modules)
+        return self._ours
 
 
 class Call:
@@ -101,9 +111,8 @@ def end(call: Call, status: int) -> None:
 
 def _become_main(call: Call) -> None:
     preload = call.preload
-    for name in list(sys.modules):
-        if name not in preload.modules:
-            del sys.modules[name]
+    for name in preload.own_modules():
+        del sys.modules[name]
     main = types.ModuleType("__main__")
     main.__dict__.update(__builtins__=builtins)
     if sys.version_info < (3, 14):

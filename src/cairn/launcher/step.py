@@ -76,15 +76,11 @@ def enter(plan: Plan, preload: Optional[Preload], limits: Optional[Limits], pipe
         if plan.links:
             mounts.enter(plan.links, plan.directory)
         os.chdir(plan.work)
-        variables = _variables(plan, limits)
+        own = _own_variables(plan, limits)
         control.restore_defaults()
         if plan.fresh or preload is None or not plan.source:
-            _execute(plan, variables)
-        for name in [name for name in os.environ if name not in variables]:
-            del os.environ[name]
-        for name, value in variables.items():
-            if os.environ.get(name) != value:
-                os.environ[name] = value
+            _execute(plan, own)
+        os.environ.update(own)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter does when it starts
         if hasattr(signal, "SIGXFSZ"):
@@ -107,29 +103,28 @@ def _close_others(report: int) -> None:
     os.closerange(report + 1, HIGHEST_DESCRIPTOR)
 
 
-def _variables(plan: Plan, limits: Optional[Limits]) -> Dict[str, str]:
-    """The step's environment: this interpreter's own (the engine's, and its environment's), then the step's."""
-    variables = dict(os.environ)
-    if not plan.source:
-        variables.pop("_KFP_RUNTIME", None)
-    elif plan.fresh:
-        variables["_KFP_RUNTIME"] = "true"
-    if limits is not None:
-        variables.update(limits.variables())
-    variables["TMPDIR"] = plan.temporary
-    variables["PWD"] = plan.work
-    variables.update(plan.variables)
-    variables[ATTEMPT_VARIABLE] = plan.uid
-    return variables
+def _own_variables(plan: Plan, limits: Optional[Limits]) -> Dict[str, str]:
+    """What a step's environment has beyond this interpreter's own (the engine's, and its environment's)."""
+    own = limits.variables() if limits is not None else {}
+    own["TMPDIR"] = plan.temporary
+    own["PWD"] = plan.work
+    own.update(plan.variables)
+    own[ATTEMPT_VARIABLE] = plan.uid
+    return own
 
 
-def _execute(plan: Plan, variables: Dict[str, str]) -> NoReturn:
+def _execute(plan: Plan, own: Dict[str, str]) -> NoReturn:
     """Replace this process by the command; the name is looked up in the step's own PATH."""
+    variables = dict(os.environ)
+    variables.pop("_KFP_RUNTIME", None)
+    if plan.source:
+        variables["_KFP_RUNTIME"] = "true"
+    variables.update(own)
     command = plan.command()
     try:
         os.execvpe(command[0], command, variables)
     except OSError as error:
-        raise OSError(error.errno, _not_executed(command[0], error, variables)) from None
+        raise OSError(_not_executed(command[0], error, variables)) from None
 
 
 def _not_executed(name: str, error: OSError, variables: Dict[str, str]) -> str:

@@ -19,6 +19,8 @@ def serve(fd: int, preload: Optional[Preload]) -> Call:
     os.setsid()
     linux.become_subreaper()
     gc.freeze()
+    if preload is not None:
+        preload.own_modules()
     control = Control()
     channel = Channel(fd)
     poller = select.poll()

@@ -27,11 +27,15 @@ _ISOLATED_PREFIXES = ("PYTHON", "__PYVENV")
 _ISOLATED_NAMES = frozenset({"VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "_KFP_RUNTIME"})
 
 
+_left: list[WarmParent] = []  # closed while an attempt ran: reaped when the next one starts
+
+
 class WarmParent:
     """A process that forks supervisors. Its socket (`fileno`) becomes readable only when it ends."""
 
     def __init__(self, environment: Environment) -> None:
         """Start it; returns at once. Raises OSError when the interpreter cannot be executed."""
+        _left[:] = [left for left in _left if not left.reap()]
         self.key = environment.key
         self.name = environment.python or "the host"
         self.pid = 0
@@ -106,6 +110,8 @@ class WarmParent:
         deadline = time.monotonic() + patience
         while not self.reap() and time.monotonic() < deadline:
             time.sleep(0.001)
+        if self.pid:
+            _left.append(self)
 
     def reap(self) -> bool:
         """Whether it has ended; leaves no zombie."""

@@ -119,13 +119,13 @@ class ProcessExecutor:
         return exits
 
     def close(self) -> None:
+        busy = {supervisor.parent.key for supervisor in self._busy.values()}
         for supervisor in [*self._busy.values(), *(one for idle in self._idle.values() for one in idle)]:
             self._drop(supervisor)
         deadline = time.monotonic() + CLOSE_PATIENCE
         for parent in self._parents.values():
             self._selector.unregister(parent)
-            busy = any(supervisor.attempt for supervisor in parent.supervisors)
-            parent.close(0.0 if busy else max(0.0, deadline - time.monotonic()))
+            parent.close(0.0 if parent.key in busy else max(0.0, deadline - time.monotonic()))
         self._parents.clear()
         self._idle.clear()
         self._busy.clear()

@@ -1,0 +1,1 @@
+"""Conformance suites and fakes: a new executor or store supplies its fixtures and inherits the tests."""
