@@ -19,6 +19,7 @@ from cairn.spec.types import (
     ArtifactIterator,
     ComponentInput,
     Constant,
+    ContainerSpec,
     FinalStatus,
     ParameterBinding,
     ParameterInput,
@@ -74,10 +75,29 @@ def _fill(task: TaskNode, values: dict[str, Value], declared: Mapping[str, Param
         if name in values and values[name] is not None:
             continue
         values.pop(name, None)
-        if wanted.has_default and wanted.default is not None:
+        if wanted.type is ParameterType.TASK_CONFIG:
+            values[name] = task_config(task)
+        elif wanted.has_default and wanted.default is not None:
             values[name] = wanted.default
         elif not wanted.optional and not wanted.has_default and not _iterated(task, name):
             raise StepError(f"input parameter {name!r} has no value: {_why(task, task.spec.parameters.get(name))}")
+
+
+def task_config(task: TaskNode) -> dict[str, Any]:
+    """TaskConfig (pipeline_spec.proto) of a container task: what a component that starts pods of its own passes on."""
+    container = task.component.executor
+    if not isinstance(container, ContainerSpec):
+        return {}
+    asked = container.resources
+    limits = {"cpu": asked.cpu_limit, "memory": asked.memory_limit, asked.accelerator_type: asked.accelerator_count}
+    requests = {"cpu": asked.cpu_request, "memory": asked.memory_request}
+    return {
+        "env": [{"name": name, "value": value} for name, value in container.env.items()],
+        "resources": {
+            "limits": {name: value for name, value in limits.items() if name and value},
+            "requests": {name: value for name, value in requests.items() if value},
+        },
+    }
 
 
 def _iterated(task: TaskNode, name: str) -> bool:

@@ -105,8 +105,8 @@ class RunService:
 
     def _check_mounts(self, component: ComponentSpec) -> None:
         platform = component.platform
-        wanted = (*platform.secret_volumes, *platform.config_map_volumes, *platform.volumes)
-        paths = [mount.mount_path for mount in (*wanted, *platform.empty_dirs, *platform.generic_ephemeral)]
+        paths = [mount.mount_path for mount in (*platform.secret_volumes, *platform.config_map_volumes, *platform.volumes)]
+        paths += [volume.mount_path for volume in (*platform.empty_dirs, *platform.generic_ephemeral)]
         if paths and not self.services.executor.can_mount():
             raise UnsupportedFeature(
                 f"wants to see {', '.join(paths)}, and this machine grants no private mounts",
