@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping
 from cairn.spec.dag_checks import DagChecks
 from cairn.spec.executor_checks import check_executor
 from cairn.spec.reader import Bad
-from cairn.spec.types import ComponentSpec
+from cairn.spec.types import ComponentInput, ComponentSpec
+
+
+MAX_CONDITIONS = 500  # compiling one takes milliseconds
 
 
 def check_pipeline(root: ComponentSpec, components: Mapping[str, ComponentSpec], labels: Mapping[str, str]) -> None:
@@ -18,6 +21,15 @@ def check_pipeline(root: ComponentSpec, components: Mapping[str, ComponentSpec],
     everything: dict[tuple[str, ...], ComponentSpec] = {("root",): root}
     everything.update({("components", name): found for name, found in components.items()})
     iterated = _iterated_components([root, *components.values()])
+    items = _loop_items(root, components)
+    conditions = sum(
+        bool(task.condition)
+        for component in everything.values()
+        if component.dag is not None
+        for task in component.dag.tasks.values()
+    )
+    if conditions > MAX_CONDITIONS:
+        raise Bad(f"there are {conditions} conditions; {MAX_CONDITIONS} are the most")
     needed: dict[str, frozenset[str]] = {}
     for component in everything.values():
         if component.dag is None:
@@ -28,7 +40,7 @@ def check_pipeline(root: ComponentSpec, components: Mapping[str, ComponentSpec],
     for place, component in everything.items():
         if component.dag is not None:
             try:
-                DagChecks(component, component.dag, components, needed, component.name in iterated).check()
+                DagChecks(component, component.dag, components, needed, items, component.name in iterated).check()
             except Bad as bad:
                 raise bad.at(*place) from None
     _check_recursion(root, components)
@@ -42,6 +54,27 @@ def _iterated_components(found: Iterable[ComponentSpec]) -> frozenset[str]:
         for task in component.dag.tasks.values()
         if task.iterator is not None
     )
+
+
+def _loop_items(root: ComponentSpec, components: Mapping[str, ComponentSpec]) -> frozenset[tuple[str, str]]:
+    """(component, input) that get a loop's item, in it and handed down: what they hold is known at run time only."""
+    dags = [component for component in (root, *components.values()) if component.dag is not None]
+    found = {
+        (task.component, task.iterator.item_input)
+        for component in dags
+        for task in component.dag.tasks.values()  # type: ignore[union-attr]
+        if task.iterator is not None
+    }
+    waiting = list(found)
+    while waiting:
+        component, name = waiting.pop()
+        dag = components[component].dag if component in components else None
+        for task in dag.tasks.values() if dag is not None else ():
+            for key, binding in task.parameters.items():
+                if isinstance(binding, ComponentInput) and binding.name == name and (task.component, key) not in found:
+                    found.add((task.component, key))
+                    waiting.append((task.component, key))
+    return frozenset(found)
 
 
 def _check_recursion(root: ComponentSpec, components: Mapping[str, ComponentSpec]) -> None:

@@ -8,27 +8,32 @@ import msgspec
 
 from cairn.domain.values import ParameterType, Value
 from cairn.errors import SpecError
+from cairn.spec.coercion import NUMBERS, coerce
 from cairn.spec.conditions import selector_steps
 from cairn.spec.definitions import fitted
+from cairn.spec.kfp_conditions import requoted
 from cairn.spec.platform import sources
 from cairn.spec.reader import Bad
 from cairn.spec.tasks import upstream
 from cairn.spec.types import ComponentSpec, Constant, DagSpec, ParameterBinding, ParameterIterator, TaskSpec
 
 
-def complete(dag: DagSpec, components: Mapping[str, ComponentSpec]) -> DagSpec:
-    """`dag` with constants held to their types. A component that does not exist is left to `checks`. Raises Bad."""
+def complete(dag: DagSpec, components: Mapping[str, ComponentSpec], *, by_kfp: bool) -> DagSpec:
+    """`dag` with constants held to their types. A component that does not exist is left to `checks`. Raises Bad.
+
+    `by_kfp`: kfp.dsl compiled it, whose conditions are not always CEL.
+    """
     tasks: dict[str, TaskSpec] = {}
     for name, task in dag.tasks.items():
         component = components.get(task.component)
         try:
-            tasks[name] = task if component is None else _task(task, component)
+            tasks[name] = task if component is None else _task(task, component, by_kfp)
         except Bad as bad:
             raise bad.at("tasks", name) from None
     return msgspec.structs.replace(dag, tasks=tasks)
 
 
-def _task(task: TaskSpec, component: ComponentSpec) -> TaskSpec:
+def _task(task: TaskSpec, component: ComponentSpec, by_kfp: bool) -> TaskSpec:
     parameters = {name: _binding(name, binding, component) for name, binding in task.parameters.items()}
     iterator = task.iterator
     if isinstance(iterator, ParameterIterator) and iterator.raw is not None:
@@ -39,15 +44,21 @@ def _task(task: TaskSpec, component: ComponentSpec) -> TaskSpec:
         task,
         parameters=parameters,
         iterator=iterator,
+        condition=requoted(task.condition) if by_kfp and task.condition else task.condition,
         upstream=upstream(task.upstream, {}, {}, sources(component.platform)),
     )
 
 
 def _items(items: tuple[Value, ...], type_: ParameterType) -> tuple[Value, ...]:
-    return tuple(
-        None if item is None else fitted(item, type_, "parameterIterator", "items", "raw", f"[{index}]")
-        for index, item in enumerate(items)
-    )
+    """Items as numbers of their type, which is what the compiler guessed and never a reason to refuse."""
+    return tuple(_number(item, type_) for item in items) if type_ in NUMBERS else items
+
+
+def _number(item: Value, type_: ParameterType) -> Value:
+    try:
+        return coerce(item, type_)
+    except ValueError:
+        return item
 
 
 def _binding(name: str, binding: ParameterBinding, component: ComponentSpec) -> ParameterBinding:

@@ -32,12 +32,14 @@ class DagChecks:
         dag: DagSpec,
         components: Mapping[str, ComponentSpec],
         needed: Mapping[str, frozenset[str]],
+        items: frozenset[tuple[str, str]],
         iterated: bool,
     ) -> None:
         self.component = component
         self.dag = dag
         self.components = components
         self.needed = needed
+        self.items = items
         self.iterated = iterated
 
     def check(self) -> None:
@@ -111,7 +113,8 @@ class DagChecks:
                         f"{nearest(name, self.component.input_parameters)}",
                         "componentInputParameter",
                     )
-                return self.component.input_parameters[name].type
+                # The compiler declares an item of unknown type as text.
+                return None if (self.component.name, name) in self.items else self.component.input_parameters[name].type
             case TaskOutput(producer, key):
                 made = self._component_of(producer)
                 if key not in made.output_parameters:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from pathlib import Path
+from os import PathLike, fspath
 from typing import Any
 
 import msgspec
@@ -35,9 +35,9 @@ _WORDS: dict[str, bool | None] = {
 CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
 
 
-def read_text(path: str | Path, *, max_bytes: int = MAX_BYTES) -> str:
+def read_text(path: str | PathLike[str], *, max_bytes: int = MAX_BYTES) -> str:
     """The file's text (UTF-8). Raises SpecError when it is missing, too large, or not text."""
-    place = str(path)
+    place = fspath(path)
     try:
         with open(path, "rb") as file:
             data = file.read(max_bytes + 1)

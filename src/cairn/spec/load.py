@@ -7,7 +7,7 @@ the KFP API's `{pipeline_spec, platform_spec}`; and Vertex AI's PipelineJob (`pi
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from os import PathLike, fspath
 from typing import Any
 
 import msgspec
@@ -40,9 +40,9 @@ _JOB_WARNED = {
 }
 
 
-def load_file(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Pipeline:
+def load_file(path: str | PathLike[str], *, max_bytes: int = MAX_BYTES) -> Pipeline:
     """The pipeline in a .yaml or .json file. Raises SpecError."""
-    return load_text(read_text(path, max_bytes=max_bytes), origin=str(path))
+    return load_text(read_text(path, max_bytes=max_bytes), origin=fspath(path))
 
 
 def load_text(text: str, *, origin: str) -> Pipeline:
@@ -120,8 +120,11 @@ class _Loader:
         platform = self._platform()
         components = self._components(platform)
         root = self._root()
-        root = _completed(root, components, ("root",))
-        components = {name: _completed(found, components, ("components", name)) for name, found in components.items()}
+        by_kfp = self.spec.get("sdkVersion", "").startswith("kfp-")
+        root = _completed(root, components, ("root",), by_kfp)
+        components = {
+            name: _completed(found, components, ("components", name), by_kfp) for name, found in components.items()
+        }
         check_pipeline(
             root,
             components,
@@ -276,11 +279,13 @@ class _Loader:
         return "dag" in self.spec.get("components", {}).get(name, {})
 
 
-def _completed(component: ComponentSpec, components: dict[str, ComponentSpec], place: tuple[str, ...]) -> ComponentSpec:
+def _completed(
+    component: ComponentSpec, components: dict[str, ComponentSpec], place: tuple[str, ...], by_kfp: bool
+) -> ComponentSpec:
     if component.dag is None:
         return component
     try:
-        return msgspec.structs.replace(component, dag=complete(component.dag, components))
+        return msgspec.structs.replace(component, dag=complete(component.dag, components, by_kfp=by_kfp))
     except Bad as bad:
         raise bad.at(*place, "dag") from None
 

@@ -1,1 +1,1 @@
-"""What runs where kfp is. A folder of its own: a script's folder is on `sys.path`, and our modules would hide others."""
+"""What runs where kfp is. A folder of its own: a script's folder is on `sys.path`, where ours would hide others."""
