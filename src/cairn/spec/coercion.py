@@ -47,6 +47,23 @@ def coerce(value: Value, type_: ParameterType) -> Value:
     return value
 
 
+def with_integers(value: Value) -> Value:
+    """A list or mapping of a document, with integers where the author wrote them.
+
+    The compiler passes constants through protobuf's Struct, which has doubles only: 3 is written as 3.0. A whole number
+    becomes an integer again, except in a list that also has fractions: all of its numbers were doubles.
+    """
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {key: with_integers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        if any(isinstance(item, float) and not item.is_integer() for item in value):
+            return [item if isinstance(item, float) else with_integers(item) for item in value]
+        return [with_integers(item) for item in value]
+    return value
+
+
 def compatible(produced: ParameterType, wanted: ParameterType) -> bool:
     """Whether a value of type `produced` can be one of type `wanted`."""
     return (

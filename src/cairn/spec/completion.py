@@ -10,7 +10,7 @@ from cairn.domain.values import ParameterType, Value
 from cairn.errors import SpecError
 from cairn.spec.coercion import NUMBERS, coerce
 from cairn.spec.conditions import selector_steps
-from cairn.spec.definitions import fitted
+from cairn.spec.definitions import constant, fitted
 from cairn.spec.kfp_conditions import requoted
 from cairn.spec.platform import sources
 from cairn.spec.reader import Bad
@@ -75,7 +75,7 @@ def _binding(name: str, binding: ParameterBinding, component: ComponentSpec) -> 
         if declared.optional:
             return binding
         raise Bad(f"null is given where component {component.name} needs a value", *place, "runtimeValue", "constant")
-    value = fitted(binding.value, declared.type, *place, "runtimeValue", "constant")
+    value = constant(binding.value, declared.type, *place, "runtimeValue", "constant")
     if declared.literals and value not in declared.literals and not (isinstance(value, str) and "{{$" in value):
         raise Bad(f"{value!r} is none of the literals that component {component.name} allows", *place)
     return Constant(value)

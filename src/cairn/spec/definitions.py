@@ -6,7 +6,7 @@ from typing import Any
 
 from cairn.domain.artifacts import ArtifactType
 from cairn.domain.values import ParameterType, Value
-from cairn.spec.coercion import coerce
+from cairn.spec.coercion import coerce, with_integers
 from cairn.spec.reader import Bad, shown
 from cairn.spec.types import (
     ArtifactInput,
@@ -29,7 +29,7 @@ _PRIMITIVE = {
 def input_parameter(spec: dict[str, Any]) -> ParameterInput:
     type_ = _parameter_type(spec)
     has_default = spec.get("defaultValue") is not None
-    default = fitted(spec["defaultValue"], type_, "defaultValue") if has_default else None
+    default = constant(spec["defaultValue"], type_, "defaultValue") if has_default else None
     literals = tuple(
         fitted(value, type_, "literals", f"[{index}]") for index, value in enumerate(spec.get("literals", ()))
     )
@@ -83,6 +83,11 @@ def fitted(value: Value, type_: ParameterType, *place: str) -> Value:
         return coerce(value, type_)
     except ValueError as error:
         raise Bad(f"{shown(value)} is given where {error}", *place) from None
+
+
+def constant(value: Value, type_: ParameterType, *place: str) -> Value:
+    """A constant of the document as one of `type_`, with the integers in a list or mapping restored. Raises Bad."""
+    return fitted(with_integers(value) if isinstance(value, (list, dict)) else value, type_, *place)
 
 
 def shown_all(values: tuple[Value, ...]) -> str:
@@ -178,11 +183,11 @@ def _gigabytes(value: float) -> str:
 
 def _importer(spec: dict[str, Any]) -> ImporterSpec:
     uri = spec.get("artifactUri", {})
-    constant = "" if "runtimeParameter" in uri else constant_of(uri)
-    if "runtimeParameter" not in uri and (not isinstance(constant, str) or not constant):
+    fixed = "" if "runtimeParameter" in uri else constant_of(uri)
+    if "runtimeParameter" not in uri and (not isinstance(fixed, str) or not fixed):
         raise Bad("has no URI (a constant text or a runtimeParameter)", "artifactUri")
     return ImporterSpec(
-        uri=constant,
+        uri=fixed,
         uri_parameter=uri.get("runtimeParameter", ""),
         type=artifact_type(spec.get("typeSchema", {})),
         metadata=_metadata(spec),
@@ -200,7 +205,8 @@ def _metadata(spec: dict[str, Any]) -> dict[str, Any]:
                 found[name] = f"{{{{$.inputs.parameters['{value['runtimeParameter']}']}}}}"
             else:
                 found[name] = constant_of(value)
-    return {**found, **spec.get("metadata", {})}
+    together: dict[str, Any] = with_integers({**found, **spec.get("metadata", {})})
+    return together
 
 
 def _parameter_type(spec: dict[str, Any]) -> ParameterType:
