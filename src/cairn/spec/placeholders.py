@@ -152,9 +152,9 @@ class PlaceholderContext:
         listed = (side.get("artifacts") or {}).get(placeholder.name)
         if listed is None:
             return None
-        if not placeholder.field:
-            return listed
         artifacts = listed.get("artifacts") or []
+        if not placeholder.field:
+            return artifacts  # kfp writes this for a list of artifacts, and reads it as one
         if not artifacts:
             return None
         artifact = artifacts[0]
