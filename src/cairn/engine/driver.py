@@ -19,12 +19,13 @@ from cairn.domain.states import TaskState
 from cairn.domain.values import Spilled, Value
 from cairn.engine.cache import cache_parts, component_digest, digest, key_of
 from cairn.engine.decide import Finished, Iterate, Skip, Unfold
+from cairn.engine.final_status import final_status, success_spelling
 from cairn.engine.fit import fit, resources_of
 from cairn.engine.importer import import_artifact
 from cairn.engine.layout import AttemptLayout, attempt_layout, workspace_directory
 from cairn.engine.platform import PlatformSettings, platform_settings
 from cairn.engine.ports import CacheEntry, Environment, EnvironmentPlan, ProcessSpec, StartAttempt
-from cairn.engine.resolve import failure_of, final_status, loop_items, resolve_inputs
+from cairn.engine.resolve import failure_of, loop_items, resolve_inputs
 from cairn.engine.services import Services
 from cairn.engine.tree import TaskNode
 from cairn.errors import CairnError, StepError, UnsupportedFeature
@@ -106,6 +107,7 @@ class Driver:
         self.resource_name = f"projects/{run.project}/locations/{run.location}/pipelineJobs/{run.job_id}"
         self._workspace = workspace_directory(services.runs_directory, run) if pipeline.workspace else ""
         self._identities: dict[str, str] = {}
+        self._success = success_spelling(pipeline)
 
     # --- resolving ---------------------------------------------------------------------------------------------------
 
@@ -134,7 +136,11 @@ class Driver:
 
     def _status_of(self, task: TaskNode) -> dict[str, Any]:
         return final_status(
-            task, resource_name=self.resource_name, job_name=self.run.job_id, job_uuid=self.run.uid
+            task,
+            resource_name=self.resource_name,
+            job_name=self.run.job_id,
+            job_uuid=self.run.uid,
+            success=self._success,
         )
 
     def _substituter(self, task: TaskNode) -> Any:

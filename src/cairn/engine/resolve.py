@@ -9,7 +9,6 @@ import msgspec
 
 from cairn.domain.artifacts import Artifact
 from cairn.domain.runs import Failure, TaskInputs
-from cairn.domain.states import TaskState
 from cairn.domain.values import ParameterType, Spilled, Value
 from cairn.engine.tree import MISSING, TaskNode
 from cairn.errors import StepError
@@ -223,23 +222,6 @@ def restore(value: Value, unspill: Unspill) -> Value:
     if isinstance(value, list):
         return [restore(item, unspill) for item in value]
     return value
-
-
-def final_status(task: TaskNode, *, resource_name: str, job_name: str, job_uuid: str) -> dict[str, Any]:
-    """PipelineTaskFinalStatus, as an exit task is given it (pipeline_spec.proto)."""
-    status: dict[str, Any] = {
-        "state": str(task.state),
-        "pipelineJobUuid": job_uuid,
-        "pipelineJobName": job_name,
-        "pipelineJobResourceName": resource_name,
-        "pipelineTaskName": task.spec.name,
-        "error": {},
-    }
-    if task.state is TaskState.SKIPPED:
-        status["state"] = "SKIPPED" if task.error is None else "NOT_TRIGGERED"
-    if task.error is not None and task.state is TaskState.FAILED:
-        status["error"] = {"code": task.error.code, "message": task.error.message}
-    return status
 
 
 def failure_of(error: StepError, path: str) -> Failure:
