@@ -25,8 +25,14 @@ POINTS = frozenset(
     )
 )
 
-_NAME, _, _COUNT = os.environ.get("CAIRN_FAULT", "").partition(":")
-_left = int(_COUNT or 1)
+
+
+def _parse(text: str) -> tuple[str, int]:
+    name, _, count = text.rpartition(":")
+    return (name, int(count)) if count.isdecimal() else (text, 1)
+
+
+_NAME, _left = _parse(os.environ.get("CAIRN_FAULT", ""))
 _TRACE = os.environ.get("CAIRN_FAULT_TRACE", "")
 
 
