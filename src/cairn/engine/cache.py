@@ -49,7 +49,9 @@ def cache_parts(static: dict[str, str], inputs: TaskInputs, user_key: str) -> di
 
 def _literal(value: Value) -> str:
     text = _encoder.encode(value)
-    return text.decode() if len(text) <= 120 else f"{text[:40].decode(errors='ignore')}… {xxhash.xxh3_128_hexdigest(text)}"
+    return (
+        text.decode() if len(text) <= 120 else f"{text[:40].decode(errors='ignore')}… {xxhash.xxh3_128_hexdigest(text)}"
+    )
 
 
 def _artifact(artifact: Artifact) -> str:
@@ -86,5 +88,3 @@ def explain(parts: dict[str, str], nearest: CacheEntry | None, run_name: str = "
 def _shorten(text: str | None) -> str:
     text = text or ""
     return text if len(text) <= 60 else text[:57] + "…"
-
-

@@ -176,9 +176,7 @@ def _trigger(run: RunTree, task: TaskNode, actions: list[Action]) -> None:
         siblings = task.dag.tasks
         for name in task.spec.upstream:
             if siblings[name].state is not TaskState.SUCCEEDED:
-                reason = Failure(
-                    f"not run: {siblings[name].path} is {siblings[name].state}", kind="Skipped", code=0
-                )
+                reason = Failure(f"not run: {siblings[name].path} is {siblings[name].state}", kind="Skipped", code=0)
                 _settle(run, task, TaskState.SKIPPED, None, reason, actions)
                 return
         if run.failing:

@@ -24,7 +24,7 @@ class AttemptLayout(msgspec.Struct, frozen=True):
 
     @property
     def output_file(self) -> str:
-        """URI of executor_output.json: beside the artifacts, since `dsl.get_uri` takes its directory as the task root."""
+        """URI of executor_output.json: beside the artifacts, for `dsl.get_uri` takes its directory as the task root."""
         return f"{self.task_root}/executor_output.json"
 
 

@@ -92,7 +92,7 @@ class Engine:
             self.turn(1.0)
 
     def turn(self, timeout: float) -> None:
-        """One turn: what happened, what follows, one commit, its effects. Waits at most `timeout` seconds for something."""
+        """One turn: what happened, what follows, one commit, its effects. Waits at most `timeout` seconds."""
         self._take_in()
         for machine in list(self.machines.values()):
             self._guard(machine, machine.wake)
@@ -129,7 +129,7 @@ class Engine:
                 self._drop(machine, error)
             else:
                 self._quarantine(machine, error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other runs go on
             self._quarantine(machine, error)
 
     # --- commits -----------------------------------------------------------------------------------------------------
@@ -292,9 +292,7 @@ class Engine:
             return machine
         return next((candidate for candidate in self.machines.values() if uid in candidate.running), None)
 
-    def _publish(
-        self, machine: RunMachine, attempt: Attempt, ended: Exit
-    ) -> tuple[Published | None, StepError | None]:
+    def _publish(self, machine: RunMachine, attempt: Attempt, ended: Exit) -> tuple[Published | None, StepError | None]:
         """Worker thread or the engine's: reads files, touches no state."""
         try:
             check_exit(ended)
@@ -346,7 +344,7 @@ class Engine:
                 self.services.environments.build(plan, say)
             except CairnError as problem:
                 error = problem
-            except Exception as problem:
+            except Exception as problem:  # noqa: BLE001 - a worker has nobody above it
                 error = StepError(f"the environment could not be built: {problem!r}")
 
             def finish() -> None:
@@ -389,7 +387,9 @@ class Engine:
         if not self.machines:
             return
         try:
-            self.services.journal.renew([machine.fence for machine in self.machines.values()], lease_seconds=LEASE_SECONDS)
+            self.services.journal.renew(
+                [machine.fence for machine in self.machines.values()], lease_seconds=LEASE_SECONDS
+            )
         except FenceLost:
             for machine in list(self.machines.values()):
                 try:
@@ -456,4 +456,3 @@ class Engine:
             self._workers.shutdown(wait=False, cancel_futures=True)
         self._selector.close()
         self._wakeup.close()
-

@@ -161,10 +161,10 @@ class RunMachine:
         attempt = self.memory.running(task.path)
         if known.state is TaskState.SUCCEEDED and self.memory.fits(known, inputs, self.driver.identity(task)):
             task.cached, task.attempts, task.retries = known.cached, known.attempts, known.retries
-            self.apply_recorded(Finished(task, TaskState.SUCCEEDED, known.outputs), known)
+            self._apply_recorded(Finished(task, TaskState.SUCCEEDED, known.outputs))
             return True
         if known.state is TaskState.FAILED and not self.memory.renewed:
-            self.apply_recorded(Finished(task, TaskState.FAILED, None, known.error), known)
+            self._apply_recorded(Finished(task, TaskState.FAILED, None, known.error))
             return True
         pause = (known.not_before - self.services.clock.now()) / 1e6
         if pause > 0 and not self.memory.renewed and known.state is TaskState.PENDING:
@@ -176,7 +176,7 @@ class RunMachine:
             return self._adopt(task, ready, attempt)
         return False
 
-    def apply_recorded(self, event: Finished, known: TaskRecord) -> None:
+    def _apply_recorded(self, event: Finished) -> None:
         """An event whose task record exists already: it is not written again."""
         self.memory.recalled.add(event.task.path)
         self.apply(event)
@@ -524,4 +524,3 @@ class RunMachine:
     def busy(self) -> bool:
         """Whether there is anything left that could make progress by itself."""
         return bool(self.ready or self.prepared or self.running or self.building or self.backing_off)
-

@@ -16,9 +16,7 @@ class Memory:
         self, tasks: Sequence[TaskRecord] = (), attempts: Sequence[AttemptRecord] = (), *, renewed: bool = False
     ) -> None:
         self._tasks = {task.path: task for task in tasks}
-        self._running = {
-            attempt.path: attempt for attempt in attempts if attempt.state is AttemptState.RUNNING
-        }
+        self._running = {attempt.path: attempt for attempt in attempts if attempt.state is AttemptState.RUNNING}
         self.renewed = renewed
         self.recalled: set[str] = set()  # paths whose next record is the one that stands already
         self.started: dict[str, int] = {}

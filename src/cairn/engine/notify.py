@@ -19,8 +19,8 @@ TIMEOUT_SECONDS = 10.0
 def notify(run: Run, *, allow_private_hosts: bool = False) -> str:
     """Call `run.settings.notify`; "" when it went well, else what went wrong, for a warning.
 
-    A URL (http, https) gets a POST of JSON: run_id, job_id, pipeline, state, outputs, error. Anything else is a command,
-    split as a shell splits words and started without one; it gets the same JSON on its standard input.
+    A URL (http, https) gets a POST of JSON: run_id, job_id, pipeline, state, outputs, error. Anything else is a
+    command, split as a shell splits words and started without one; it gets the same JSON on its standard input.
     """
     target = run.settings.notify
     body = json.dumps(

@@ -52,5 +52,3 @@ def collect_loop(plan: DagPlan, results: list[TaskOutputs | None]) -> TaskOutput
         for name in plan.dag.artifact_outputs
     }
     return TaskOutputs(parameters, artifacts)
-
-

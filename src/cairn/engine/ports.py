@@ -54,8 +54,8 @@ class CacheEntry(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct):
     """Everything one commit writes, in one transaction, guarded by every fence it names.
 
-    `starts` are attempts to admit: each is written only if the machine's ledger has room for its resources and its run's
-    fair share allows it; the ones that were not are returned by `commit` and nothing of them is written (nor the
+    `starts` are attempts to admit: each is written only if the machine's ledger has room for its resources and its
+    run's fair share allows it; the ones that were not are returned by `commit` and nothing of them is written (nor the
     TaskRecord of the same run and path in `tasks`, which belongs to the start).
     An attempt in `attempts` whose state is terminal gives its lease back.
     The journal gets one entry per run, task and attempt written, in the order given here.
@@ -109,8 +109,8 @@ class Journal(Protocol):
     def claim(self, run_uid: str, owner: Owner, *, lease_seconds: float) -> Fence:
         """Take a run over: its fence grows by one and `owner` holds the lease.
 
-        Raises InputRefused (naming the holder) when another live engine holds an unexpired lease. A holder whose process
-        is gone loses it at once; a stopped one (SIGSTOP) when its lease has expired on the boot-time clock.
+        Raises InputRefused (naming the holder) when another live engine holds an unexpired lease. A holder whose
+        process is gone loses it at once; a stopped one (SIGSTOP) when its lease has expired on the boot-time clock.
         """
 
     def renew(self, fences: Sequence[Fence], *, lease_seconds: float) -> None:
@@ -203,8 +203,15 @@ class EnvironmentPlan(msgspec.Struct, frozen=True):
 
 
 class Environments(Protocol):
-    def plan(self, component: str, container: ContainerSpec, images: Sequence[tuple[str, str]], *, strict: bool,
-             in_place: bool) -> EnvironmentPlan:
+    def plan(
+        self,
+        component: str,
+        container: ContainerSpec,
+        images: Sequence[tuple[str, str]],
+        *,
+        strict: bool,
+        in_place: bool,
+    ) -> EnvironmentPlan:
         """Decide where a container spec runs. Raises UnsupportedFeature, naming both remedies, when it cannot."""
 
     def find(self, plan: EnvironmentPlan) -> Environment | None:
@@ -271,8 +278,8 @@ class Executor(Protocol):
         """Begin. Never raises for the step's own faults: those are an AttemptExit with NOT_STARTED."""
 
     def adopt(self, uid: str, directory: str) -> bool:
-        """Take over an attempt that an earlier engine started. False: its waiter is gone and left no exit.json, and never
-        will (a waiter that comes late finds the attempt abandoned and starts nothing)."""
+        """Take over an attempt that an earlier engine started. False: its waiter is gone and left no exit.json, and
+        never will (a waiter that comes late finds the attempt abandoned and starts nothing)."""
 
     def stop(self, uid: str, *, kill: bool = False) -> None:
         """Ask for an end: SIGTERM to all, SIGKILL after ten seconds (at once with `kill`). The exit still arrives."""

@@ -1,5 +1,5 @@
-"""From what a step left behind to its outputs: read, checked, digested. Nothing is moved: every attempt has written to a
-place of its own, and the commit that follows is what makes it visible."""
+"""From what a step left behind to its outputs: read, checked, digested. Nothing is moved: every attempt has written to
+a place of its own, and the commit that follows is what makes it visible."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def publish(attempt: Attempt, services: Services, run_uid: str) -> Published:
         listed = (written.get(name) or {}).get("artifacts")
         if listed is None:
             listed = [{}]
-        found = tuple(
-            _artifact(attempt, name, item, spec.type, spec.metadata, services, warnings) for item in listed
-        )
+        found = tuple(_artifact(attempt, name, item, spec.type, spec.metadata, services, warnings) for item in listed)
         artifacts[name] = found if spec.is_list else found[:1]
     return Published(TaskOutputs(parameters, artifacts), tuple(warnings))
 

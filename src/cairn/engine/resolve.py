@@ -44,18 +44,18 @@ def resolve_inputs(task: TaskNode, unspill: Unspill, substitute: Substitute, sta
         if isinstance(binding, Constant):
             constants.append((name, binding.value))
             continue
-        value = _bound(task, name, binding, status_of)
+        value = _bound(task, binding, status_of)
         if value is MISSING or value is None:
             continue
         value = restore(value, unspill)
         if binding.selector:
-            value = _select(task, name, binding.selector, value)
+            value = _select(name, binding.selector, value)
         values[name] = coerce(value, declared[name].type) if name in declared else value
     for name, constant in constants:
         value = substitute(constant, values)
         selector = task.spec.parameters[name].selector
         if selector:
-            value = _select(task, name, selector, value)
+            value = _select(name, selector, value)
         values[name] = coerce(value, declared[name].type) if name in declared else value
     _fill(task, values, declared)
     artifacts: dict[str, tuple[Artifact, ...]] = {}
@@ -112,7 +112,7 @@ def _why(task: TaskNode, binding: ParameterBinding | ArtifactBinding | None) -> 
     return "nothing gives it one"
 
 
-def _bound(task: TaskNode, name: str, binding: ParameterBinding, status_of: StatusOf) -> Value:
+def _bound(task: TaskNode, binding: ParameterBinding, status_of: StatusOf) -> Value:
     match binding:
         case ComponentInput():
             return task.dag.inputs.parameters.get(binding.name, MISSING)
@@ -132,7 +132,7 @@ def _artifacts(task: TaskNode, binding: ArtifactBinding) -> tuple[Artifact, ...]
     return None if outputs is None else outputs.artifacts.get(binding.key)
 
 
-def _select(task: TaskNode, name: str, selector: str, value: Value) -> Value:
+def _select(name: str, selector: str, value: Value) -> Value:
     try:
         return select(selector, value)
     except StepError:
@@ -153,18 +153,16 @@ def loop_items(task: TaskNode, inputs: TaskInputs) -> list[TaskInputs]:
     if iterator.raw is not None:
         values = list(iterator.raw)
     else:
-        values = _as_list(task, iterator.input_name, inputs.parameters.get(iterator.input_name))
+        values = _as_list(iterator.input_name, inputs.parameters.get(iterator.input_name))
     declared = task.component.input_parameters.get(iterator.item_input)
     base = inputs.parameters
     return [
-        TaskInputs(
-            {**base, iterator.item_input: coerce(value, declared.type) if declared else value}, inputs.artifacts
-        )
+        TaskInputs({**base, iterator.item_input: coerce(value, declared.type) if declared else value}, inputs.artifacts)
         for value in values
     ]
 
 
-def _as_list(task: TaskNode, name: str, value: Value) -> list[Value]:
+def _as_list(name: str, value: Value) -> list[Value]:
     if isinstance(value, str):
         try:
             value = msgspec.json.decode(value)

@@ -105,7 +105,9 @@ class RunService:
 
     def _check_mounts(self, component: ComponentSpec) -> None:
         platform = component.platform
-        paths = [mount.mount_path for mount in (*platform.secret_volumes, *platform.config_map_volumes, *platform.volumes)]
+        paths = [
+            mount.mount_path for mount in (*platform.secret_volumes, *platform.config_map_volumes, *platform.volumes)
+        ]
         paths += [volume.mount_path for volume in (*platform.empty_dirs, *platform.generic_ephemeral)]
         if paths and not self.services.executor.can_mount():
             raise UnsupportedFeature(
@@ -117,14 +119,13 @@ class RunService:
     def pipeline_of(self, run: Run) -> Pipeline:
         return load_text(self.services.records.spec_text(run.spec_digest), origin=f"run {run.job_id}")
 
-    def take(
-        self, engine: Engine, run: Run, *, renewed: bool = False, pipeline: Pipeline | None = None
-    ) -> RunMachine:
+    def take(self, engine: Engine, run: Run, *, renewed: bool = False, pipeline: Pipeline | None = None) -> RunMachine:
         """Let `engine` have the run. `renewed`: it ended and is to go on from what did not succeed, with `pipeline` in
         place of its own if one is given. Raises InputRefused when another engine has it, or when it has ended."""
         if run.state.terminal and not renewed:
             raise InputRefused(
-                f"run {run.job_id} has ended: {run.state}", remedy=f"`cairn runs resume {run.uid[:8]}` takes it up again"
+                f"run {run.job_id} has ended: {run.state}",
+                remedy=f"`cairn runs resume {run.uid[:8]}` takes it up again",
             )
         edited = pipeline is not None and pipeline.digest != run.spec_digest
         pipeline = pipeline or self.pipeline_of(run)

@@ -33,7 +33,9 @@ def split_source(source: str) -> tuple[str, str]:
     return source, ""
 
 
-def read_source(source: str, compilers: Compilers, *, progress: Progress | None = None) -> Pipeline:
+def read_source(
+    source: str, compilers: Compilers, *, progress: Progress | None = None, traceback: bool = False
+) -> Pipeline:
     """The pipeline in a .yaml or .json file, or compiled from a .py file. Raises SpecError, CompileError."""
     path, function = split_source(source)
     if not path.endswith(_PYTHON):
@@ -44,7 +46,9 @@ def read_source(source: str, compilers: Compilers, *, progress: Progress | None 
 
     directory = Path(os.path.abspath(path)).parent
     environment = compilers.compile_environment(directory, progress=progress)
-    text = compile_source(path, function, python=environment.python, variables=environment.variables)
+    text = compile_source(
+        path, function=function, python=environment.python, variables=environment.variables, traceback=traceback
+    )
     return load_text(text, origin=source)
 
 

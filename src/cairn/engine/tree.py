@@ -55,9 +55,7 @@ class DagNode:
 
     __slots__ = ("failed", "index", "inputs", "open", "owner", "path", "plan", "tasks")
 
-    def __init__(
-        self, plan: DagPlan, path: str, inputs: TaskInputs, owner: TaskNode | None, index: int | None
-    ) -> None:
+    def __init__(self, plan: DagPlan, path: str, inputs: TaskInputs, owner: TaskNode | None, index: int | None) -> None:
         self.plan = plan
         self.path = path  # prefix of its tasks' paths, without the slash; "" for the root
         self.inputs = inputs
@@ -112,7 +110,7 @@ class TaskNode:
 
 
 class LoopProgress:
-    """Iterations are instantiated as the parallelism limit allows, and forgotten, but for their outputs, when they end."""
+    """Iterations are instantiated as the parallelism limit allows; when they end, only their outputs are kept."""
 
     __slots__ = ("active", "failed", "following", "items", "results", "running")
 

@@ -152,7 +152,14 @@ def test_an_exit_task_runs_whatever_happened_and_the_run_still_fails() -> None:
 
 def test_a_oneof_takes_the_branch_that_ran() -> None:
     branches = dag("comp-branches", task("if"), task("else"), outputs=["if", "else"])
-    play = Play(pipeline(task("branches", component="comp-branches"), task("after", data="branches"), components=[branches], output="after"))
+    play = Play(
+        pipeline(
+            task("branches", component="comp-branches"),
+            task("after", data="branches"),
+            components=[branches],
+            output="after",
+        )
+    )
     play.skip = lambda path: path == "branches/if"
     play.run(lambda path: 7 if path == "branches/else" else 8)
     after = play.tree.root.tasks["after"]  # type: ignore[union-attr]
@@ -221,7 +228,9 @@ def test_cancelling_stops_what_runs_and_waits_for_it() -> None:
 
 def test_cancelling_inside_a_loop_ends_every_level() -> None:
     body = dag("comp-body", task("a", item="item"), task("b", "a"))
-    spec = pipeline(task("loop", component="comp-body", items=range(4), parallelism=2), task("z", "loop"), components=[body])
+    spec = pipeline(
+        task("loop", component="comp-body", items=range(4), parallelism=2), task("z", "loop"), components=[body]
+    )
     play = Play(spec)
     nodes = play.drive()
     for node in nodes:

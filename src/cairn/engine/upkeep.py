@@ -1,0 +1,234 @@
+"""Keeping a home in order: deleting runs, collecting what nothing refers to, backup and restore."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from cairn.config.home import Home
+from cairn.domain.runs import Run
+from cairn.engine.ports import ArtifactStore
+from cairn.errors import HomeError, InputRefused
+
+RECORDS_FILE = "records.jsonl.gz"
+MANIFEST_FILE = "backup.json"
+_TREES = ("store", "buckets")  # of a home, copied as they are
+_MOVED = ("store", "runs", "buckets")  # of a home: what records name by absolute path
+_LOG_SUFFIXES = (".log", ".json")
+
+
+class UpkeepRecords(Protocol):
+    def delete_run(self, run_uid: str) -> Any:
+        """What is left without a reference: `uris`, `directories`."""
+
+    def referenced(self) -> set[str]: ...
+
+    def open_runs(self) -> list[Run]: ...
+
+    def run_uids(self) -> set[str]:
+        """Of every project."""
+
+    def backup(self, path: str) -> int: ...
+
+
+class StoreUpkeep(Protocol):
+    """`cairn.artifacts.upkeep`."""
+
+    def unreferenced(self, root: Path, referenced: Collection[str], *, older_than: float) -> Sequence[Any]: ...
+
+    def copy_store(self, source: Path, target: Path, *, link: bool = False) -> Any: ...
+
+
+class EnvironmentUpkeep(Protocol):
+    """`cairn.environments.collection`."""
+
+    def list_environments(self, catalogue: Any) -> Sequence[Any]: ...
+
+    def collect(self, catalogue: Any, *, older_than: float, keep: Collection[str]) -> Any: ...
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """What `collect` removed, or would remove. Paths, keys, and bytes."""
+
+    artifacts: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    bytes_freed: int = 0
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """`backup.json`: written last, so a backup without it is not whole."""
+
+    cairn_backup: int
+    version: str
+    home: str
+    time: int
+    rows: int
+
+
+@dataclass(slots=True)
+class Upkeep:
+    home: Home
+    records: UpkeepRecords
+    store: ArtifactStore
+    stored: StoreUpkeep
+    environments: EnvironmentUpkeep
+    catalogue: Any
+
+    def delete(self, run: Run) -> int:
+        """Delete a run and what only it refers to; the bytes freed. Raises InputRefused while an engine runs it."""
+        freed = self.records.delete_run(run.uid)
+        referenced = self._paths(self.records.referenced())
+        gone: list[str] = [path for path in self._paths(freed.uris) if not _holds(path, referenced)]
+        root = self.store.path_of(run.pipeline_root) if run.pipeline_root else str(self.home.store)
+        tree = f"{root}/{run.pipeline_name}/{run.uid}"
+        if root is not None and not _holds(tree, referenced):
+            gone.append(tree)
+        gone += [*freed.directories, f"{self.home.runs}/{run.uid}"]
+        return sum(self._remove(path) for path in gone)
+
+    def collect(self, *, older_than: float, environments_older_than: float, dry_run: bool = False) -> Collected:
+        """Remove what nothing refers to and what has not been used for so many seconds. Buckets are the user's: never."""
+        open_runs = self.records.open_runs()
+        kept = self._paths(self.records.referenced())
+        kept |= {f"{self.home.store}/{run.pipeline_name}/{run.uid}" for run in open_runs}
+        loose = self.stored.unreferenced(self.home.store, kept, older_than=older_than)
+        directories = list(self._abandoned(older_than))
+        freed = sum(entry.size for entry in loose) + sum(size_of(path) for path in directories)
+        if not dry_run:
+            freed = sum(self._remove(path) for path in [*(entry.path for entry in loose), *directories])
+        keys, freed_here = self._environments(environments_older_than, dry_run=dry_run)
+        return Collected(tuple(entry.path for entry in loose), tuple(directories), keys, freed + freed_here)
+
+    def backup(self, target: Path, version: str) -> Manifest:
+        """Records first: then the trees hold all that they name. Secrets and environments stay behind.
+
+        Raises HomeError when the target holds something or cannot be written.
+        """
+        if target.exists() and any(target.iterdir()):
+            raise HomeError("is not empty", place=str(target), remedy="name a new directory")
+        try:
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+            rows = self.records.backup(str(target / RECORDS_FILE))
+            for tree in _TREES:
+                self.stored.copy_store(self.home.root / tree, target / tree)
+            _copy_logs(self.home.runs, target / "runs")
+            if self.home.configuration.exists():
+                shutil.copy2(self.home.configuration, target / self.home.configuration.name)
+            manifest = Manifest(1, version, str(self.home.root), time.time_ns() // 1000, rows)
+            (target / MANIFEST_FILE).write_bytes(msgspec.json.encode(manifest))
+        except OSError as error:
+            raise HomeError(f"cannot be written: {error.strerror}", place=str(error.filename or target)) from None
+        return manifest
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _paths(self, uris: Collection[str]) -> set[str]:
+        """Of those that lie in the home's store: the only ones that are ours to remove."""
+        found = (self.store.path_of(uri) for uri in uris)
+        inside = f"{self.home.store}/"
+        return {path for path in found if path is not None and path.startswith(inside)}
+
+    def _remove(self, path: str) -> int:
+        if not path.startswith(f"{self.home.root}/"):
+            return 0
+        size = size_of(path)
+        self.store.discard(path)
+        return size
+
+    def _abandoned(self, older_than: float) -> Iterator[str]:
+        """Directories of runs that are not recorded any more, and old traces of defects."""
+        before = time.time() - older_than
+        known = self.records.run_uids()
+        for directory, wanted in ((self.home.runs, lambda name: name not in known), (self.home.root / "defects", None)):
+            try:
+                entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+            except OSError:
+                continue
+            for entry in entries:
+                if (wanted is None or wanted(entry.name)) and entry.stat(follow_symlinks=False).st_mtime <= before:
+                    yield entry.path
+
+    def _environments(self, older_than: float, *, dry_run: bool) -> tuple[tuple[str, ...], int]:
+        if not dry_run:
+            collected = self.environments.collect(self.catalogue, older_than=older_than, keep=())
+            return (*collected.environments, *collected.snapshots), collected.bytes_freed
+        before = time.time() - older_than
+        unused = [
+            info
+            for info in self.environments.list_environments(self.catalogue)
+            if info.last_use <= before and not info.in_use
+        ]
+        return tuple(info.key for info in unused), sum(info.own_size for info in unused)
+
+
+def read_manifest(source: Path) -> Manifest:
+    """Raises InputRefused when there is no whole backup in `source`."""
+    try:
+        return msgspec.json.decode((source / MANIFEST_FILE).read_bytes(), type=Manifest)
+    except OSError:
+        raise InputRefused("holds no backup, or one that was not finished", place=str(source)) from None
+    except msgspec.MsgspecError as error:
+        raise InputRefused(f"is damaged: {error}", place=str(source / MANIFEST_FILE)) from None
+
+
+def moved_records(source: Path, manifest: Manifest, home: Home, scratch: Path) -> Path:
+    """The backup's records with every path of the old home's trees in terms of `home`; itself where that is the same."""
+    records = source / RECORDS_FILE
+    if manifest.home == str(home.root):
+        return records
+    pairs = [(f"{manifest.home}/{tree}/".encode(), f"{home.root}/{tree}/".encode()) for tree in _MOVED]
+    with gzip.open(records, "rb") as old, gzip.open(scratch, "wb", compresslevel=1) as new:
+        for line in old:
+            for before, after in pairs:
+                line = line.replace(before, after)
+            new.write(line)
+    return scratch
+
+
+def trees_of(source: Path) -> list[str]:
+    return [tree for tree in (*_TREES, "runs") if (source / tree).is_dir()]
+
+
+def size_of(path: str) -> int:
+    """Bytes on disk of a file or tree that nothing else links to."""
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return 0
+    total = seen.st_blocks * 512 if seen.st_nlink == 1 and not os.path.isdir(path) else 0
+    for directory, _, names in os.walk(path):
+        for name in names:
+            try:
+                seen = os.lstat(os.path.join(directory, name))
+            except OSError:
+                continue
+            total += seen.st_blocks * 512 if seen.st_nlink == 1 else 0
+    return total
+
+
+def _holds(path: str, kept: Collection[str]) -> bool:
+    """Whether something that is kept is `path`, lies below it, or holds it."""
+    inside = f"{path}/"
+    return any(one == path or one.startswith(inside) or path.startswith(f"{one}/") for one in kept)
+
+
+def _copy_logs(source: Path, target: Path) -> None:
+    """What attempts have said and how they ended; not what they worked with."""
+    target.mkdir(mode=0o700, exist_ok=True)
+    for directory, below, names in os.walk(source):
+        below[:] = [name for name in below if name not in ("work", "tmp", "component", "volumes")]
+        wanted = [name for name in names if name.endswith(_LOG_SUFFIXES)]
+        if wanted:
+            copy = os.path.join(target, os.path.relpath(directory, source))
+            os.makedirs(copy, mode=0o700, exist_ok=True)
+            for name in wanted:
+                shutil.copy2(os.path.join(directory, name), os.path.join(copy, name))
