@@ -20,7 +20,7 @@ from cairn.engine.driver import Attempt
 from cairn.engine.faultpoints import point
 from cairn.engine.machine import RunMachine
 from cairn.engine.memory import Memory
-from cairn.engine.ports import AttemptExit, Batch, EnvironmentPlan
+from cairn.engine.ports import AttemptExit, Batch, EnvironmentPlan, StartAttempt
 from cairn.engine.publish import Published, check_exit, is_large, publish
 from cairn.engine.services import Services
 from cairn.engine.wakeup import Wakeup
@@ -182,6 +182,11 @@ class Engine:
         except FenceLost:
             self._commit_apart(written, offers)
             return True
+        except (RecordsBusy, StorageFull) as error:
+            # Nothing of this turn was written, so nothing of it may happen; what runs goes on under its waiters.
+            for machine, _ in written:
+                self._drop(machine, error)
+            return True
         self._reach("after", labels)
         self._act(written, offers, committed.denied)
         return True
@@ -218,8 +223,7 @@ class Engine:
             self._used += record.resources.cpu_millis
             assert attempt.request is not None
             self._guard(machine, lambda m=machine, a=attempt, r=record: m.admitted(a, r))  # type: ignore[misc]
-            os.makedirs(attempt.request.directory, exist_ok=True)
-            self.services.executor.start(attempt.request)
+            self._start(machine, attempt.request)
             point("started:attempt")
         self._pause_after(denied)
         for machine, part in written:
@@ -229,6 +233,15 @@ class Engine:
                 self._observer(machine.run, part)
             if machine.ended:
                 self._end(machine)
+
+    def _start(self, machine: RunMachine, request: StartAttempt) -> None:
+        try:
+            os.makedirs(request.directory, exist_ok=True)
+        except OSError as error:
+            ended = Exit(ExitReason.NOT_STARTED, message=f"its directory cannot be made: {error}")
+            self._exited(AttemptExit(request.uid, ended))
+            return
+        self.services.executor.start(request)
 
     def _pause_after(self, denied: frozenset[str]) -> None:
         if denied:

@@ -43,6 +43,7 @@ from cairn.spec.types import ImporterSpec, Pipeline
 
 LOST_LIMIT = 20  # attempts of one task that vanished without a trace, one after another, before it is called failed
 CHUNK = 64  # tasks resolved between two cache look-ups
+TURN = 512  # tasks resolved between two commits, so that a loop of cached results stays answerable
 _ATTEMPT_STATES = {
     TaskState.SUCCEEDED: AttemptState.SUCCEEDED,
     TaskState.FAILED: AttemptState.FAILED,
@@ -89,6 +90,7 @@ class RunMachine:
         self.contexts = (run.pipeline_name, run.job_id)
         self.ended = False
         self._tick = 0
+        self._driven = 0
 
     # --- beginning ---------------------------------------------------------------------------------------------------
 
@@ -124,13 +126,15 @@ class RunMachine:
     def drive(self, room: int) -> bool:
         """Resolve ready tasks until `room` attempts wait for admission; True if anything was done."""
         done = False
-        while self.ready and len(self.prepared) < room:
+        enough = self._driven + TURN
+        while self.ready and len(self.prepared) < room and self._driven < enough:
             chunk: list[Ready] = []
             while self.ready and len(chunk) < CHUNK:
                 task = self.ready.popleft()
                 if task.state.terminal:
                     continue
                 done = True
+                self._driven += 1
                 self._drive(task, chunk)
                 if len(chunk) + len(self.prepared) >= room and not self._may_hit(task):
                     break
