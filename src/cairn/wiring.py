@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cairn.config.home import Home
@@ -16,13 +17,17 @@ from cairn.domain.resources import Capacity
 from cairn.errors import UnsupportedFeature
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from cairn.artifacts.secrets import LocalSecrets
     from cairn.artifacts.store import LocalStore
     from cairn.engine.loop import Engine, Observer
     from cairn.engine.ports import Executor
     from cairn.engine.runs import RunService
     from cairn.engine.services import Services
+    from cairn.engine.upkeep import Manifest, Upkeep
     from cairn.environments.service import UvEnvironments
+    from cairn.metadata.service import MetadataService
     from cairn.records import Records
 
 
@@ -107,6 +112,27 @@ class Cairn:
 
         return RunService(self.services, self.capacity)
 
+    @cached_property
+    def metadata(self) -> MetadataService:
+        from cairn.metadata.service import MetadataService
+
+        return MetadataService(self.records)
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        from cairn.artifacts import upkeep
+        from cairn.engine.upkeep import Upkeep
+        from cairn.environments import collection
+
+        return Upkeep(self.home, self.records, self.store, upkeep, collection, self.environments.catalogue)
+
+    @property
+    def environment_collection(self) -> ModuleType:
+        """`cairn.environments.collection`; its functions take `self.environments.catalogue`."""
+        from cairn.environments import collection
+
+        return collection
+
     def engine(self, observer: Observer | None = None) -> Engine:
         from cairn.engine.loop import Engine
 
@@ -118,6 +144,25 @@ class Cairn:
             self.executor.close()
         if "records" in made:
             self.records.close()
+
+
+def restore_home(source: Path, path: str | None = None) -> Manifest:
+    """Bring a backup back into a home that holds no runs. Raises InputRefused, HomeError."""
+    import tempfile
+
+    from cairn.artifacts.upkeep import copy_store
+    from cairn.engine.upkeep import moved_records, read_manifest, trees_of
+    from cairn.records import restore_records
+
+    manifest = read_manifest(source)
+    home = Home.open(path)
+    location = load_settings(home).records.url or home.database
+    with tempfile.TemporaryDirectory(prefix="cairn-restore-", dir=home.root) as scratch:
+        records = moved_records(source, manifest, home, Path(scratch) / "records")
+        for tree in trees_of(source):
+            copy_store(source / tree, home.root / tree)
+        restore_records(location, records)
+    return manifest
 
 
 def open_cairn(home: str | None = None, *, executor: str = "") -> Cairn:

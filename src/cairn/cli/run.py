@@ -66,7 +66,7 @@ def run(
     cairn = open_cairn(executor=executor or "")
     try:
         settings = run_settings(cairn, flags, executor=executor, detach=detach)
-        read = read_pipeline(cairn, pipeline)
+        read = read_pipeline(cairn, pipeline, with_trace=with_trace)
         values = read_parameters(read, assignments, params_file)
         accepted = cairn.runs.submit(
             read,
@@ -153,11 +153,14 @@ def run_settings(cairn: Cairn, flags: dict[str, Any], *, executor: str | None, d
     )
 
 
-def read_pipeline(cairn: Cairn, source: str) -> Pipeline:
+def read_pipeline(cairn: Cairn, source: str, *, with_trace: bool = False) -> Pipeline:
     """A pipeline from its file; Python is compiled in an environment that has kfp."""
     from cairn.engine.sources import read_source
 
-    return read_source(source, cairn.environments, progress=lambda line: output.note(output.one_line(line, 200)))
+    def said(line: str) -> None:
+        output.note(output.one_line(line, 200))
+
+    return read_source(source, cairn.environments, progress=said, traceback=with_trace)
 
 
 def source_name(source: str) -> str:

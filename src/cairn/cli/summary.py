@@ -55,16 +55,22 @@ def _tell(cairn: Cairn, run: Run, records: list[TaskRecord], count: int) -> None
     output.say(
         f"{paint('run', 'bold')} {run.job_id} {paint(run.state.lower(), _STYLES.get(run.state, 'dim'))} in {took} ({tasks}{told})"
     )
+    tell_results(cairn, run, records)
+    output.say(f"look further: {paint(f'cairn runs show {run.uid[:8]}', 'cyan')}")
+
+
+def tell_results(cairn: Cairn, run: Run, records: list[TaskRecord]) -> None:
+    """Outputs, metrics, artifacts, warnings."""
     if run.outputs:
-        output.say(paint("outputs", "bold"))
+        output.say(output.paint("outputs", "bold", sys.stdout))
         read = report.read_outputs(run.outputs, cairn.store)
         facts([(name, words.value(value, 200)) for name, value in read.items()], indent="  ")
+    leaves = [record for record in records if record.kind == "leaf"]
     if len(leaves) <= DETAILED:
         _tell_metrics(leaves)
         _tell_artifacts(leaves)
     for warning in run.warnings:
         output.warn(warning)
-    output.say(f"look further: {paint(f'cairn runs show {run.uid[:8]}', 'cyan')}")
 
 
 def metrics_of(leaves: list[TaskRecord]) -> list[tuple[str, dict[str, Any]]]:

@@ -16,7 +16,7 @@ import msgspec
 from cairn.config.home import Home
 from cairn.domain.runs import Run
 from cairn.engine.ports import ArtifactStore
-from cairn.errors import HomeError, InputRefused
+from cairn.errors import HomeError, InputRefused, NotFound
 
 RECORDS_FILE = "records.jsonl.gz"
 MANIFEST_FILE = "backup.json"
@@ -33,8 +33,8 @@ class UpkeepRecords(Protocol):
 
     def open_runs(self) -> list[Run]: ...
 
-    def run_uids(self) -> set[str]:
-        """Of every project."""
+    def run(self, run_uid: str) -> Run:
+        """Raises NotFound."""
 
     def backup(self, path: str) -> int: ...
 
@@ -86,11 +86,11 @@ class Upkeep:
     def delete(self, run: Run) -> int:
         """Delete a run and what only it refers to; the bytes freed. Raises InputRefused while an engine runs it."""
         freed = self.records.delete_run(run.uid)
-        referenced = self._paths(self.records.referenced())
-        gone: list[str] = [path for path in self._paths(freed.uris) if not _holds(path, referenced)]
+        referenced = _Kept(self._paths(self.records.referenced()))
+        gone: list[str] = [path for path in self._paths(freed.uris) if not referenced.touch(path)]
         root = self.store.path_of(run.pipeline_root) if run.pipeline_root else str(self.home.store)
         tree = f"{root}/{run.pipeline_name}/{run.uid}"
-        if root is not None and not _holds(tree, referenced):
+        if root is not None and not referenced.touch(tree):
             gone.append(tree)
         gone += [*freed.directories, f"{self.home.runs}/{run.uid}"]
         return sum(self._remove(path) for path in gone)
@@ -147,15 +147,23 @@ class Upkeep:
     def _abandoned(self, older_than: float) -> Iterator[str]:
         """Directories of runs that are not recorded any more, and old traces of defects."""
         before = time.time() - older_than
-        known = self.records.run_uids()
-        for directory, wanted in ((self.home.runs, lambda name: name not in known), (self.home.root / "defects", None)):
+        for directory in (self.home.runs, self.home.root / "defects"):
             try:
                 entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
             except OSError:
                 continue
             for entry in entries:
-                if (wanted is None or wanted(entry.name)) and entry.stat(follow_symlinks=False).st_mtime <= before:
+                if entry.stat(follow_symlinks=False).st_mtime > before:
+                    continue
+                if directory != self.home.runs or not self._is_recorded(entry.name):
                     yield entry.path
+
+    def _is_recorded(self, run_uid: str) -> bool:
+        try:
+            self.records.run(run_uid)
+        except NotFound:
+            return False
+        return True
 
     def _environments(self, older_than: float, *, dry_run: bool) -> tuple[tuple[str, ...], int]:
         if not dry_run:
@@ -215,10 +223,21 @@ def size_of(path: str) -> int:
     return total
 
 
-def _holds(path: str, kept: Collection[str]) -> bool:
-    """Whether something that is kept is `path`, lies below it, or holds it."""
-    inside = f"{path}/"
-    return any(one == path or one.startswith(inside) or path.startswith(f"{one}/") for one in kept)
+class _Kept:
+    """Paths that stay."""
+
+    def __init__(self, paths: Collection[str]) -> None:
+        self._paths = frozenset(paths)
+        self._above = {above for path in paths for above in _parents(path)}
+
+    def touch(self, path: str) -> bool:
+        """Whether something that stays is `path`, lies below it, or holds it."""
+        return path in self._paths or path in self._above or any(above in self._paths for above in _parents(path))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _copy_logs(source: Path, target: Path) -> None:

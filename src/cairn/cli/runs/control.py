@@ -1,0 +1,149 @@
+"""`cairn runs cancel|resume|clone`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from cairn.cli import options, output
+from cairn.cli.opening import opened
+from cairn.cli.run import execute, leave, read_parameters, read_pipeline, source_name
+from cairn.domain.states import RunState
+from cairn.engine import report
+from cairn.errors import InputRefused
+
+if TYPE_CHECKING:
+    from cairn.domain.runs import Run
+    from cairn.wiring import Cairn
+
+CANCEL_SECONDS = 60.0
+
+
+@click.command()
+@options.runs_argument
+@click.option("--kill", is_flag=True, help="End its processes at once instead of asking them first.")
+@click.option("--no-wait", is_flag=True, help="Return before the processes are gone.")
+@options.as_json
+def cancel(references: tuple[str, ...], *, kill: bool, no_wait: bool, as_json: bool) -> None:
+    """End each RUN: its processes are asked to end, and killed ten seconds later."""
+    with opened() as cairn:
+        found = [options.find_run(cairn, reference) for reference in references]
+        for run in found:
+            cairn.runs.cancel(run, kill=kill)
+        for at, run in enumerate(found):
+            if cairn.records.claimed(run.uid) is None:
+                found[at] = _cancel_here(cairn, run, kill=kill)
+            elif not no_wait:
+                found[at] = _wait(cairn, run)
+        for run in found:
+            output.note(f"run {run.job_id} {run.state.lower()}")
+        if as_json:
+            output.print_json([{"run_id": run.uid, "job_id": run.job_id, "state": str(run.state)} for run in found])
+
+
+def _cancel_here(cairn: Cairn, run: Run, *, kill: bool) -> Run:
+    """No engine has it: take it, so that what still runs is adopted, and end that."""
+    engine = cairn.engine()
+    try:
+        try:
+            cairn.runs.take(engine, cairn.records.run(run.uid))
+        except InputRefused:
+            return _wait(cairn, run)  # an engine has taken it up just now
+        engine.cancel(run.uid, kill=kill)
+        engine.run_until_done()
+        if run.uid in engine.lost:
+            raise engine.lost[run.uid]
+        return engine.finished[run.uid]
+    finally:
+        engine.close()
+
+
+def _wait(cairn: Cairn, run: Run) -> Run:
+    until = time.monotonic() + CANCEL_SECONDS
+    while time.monotonic() < until:
+        run = cairn.records.run(run.uid)
+        if run.state.terminal:
+            break
+        time.sleep(0.05)
+    return run
+
+
+@click.command()
+@options.run_argument
+@click.argument("pipeline", required=False, type=click.Path())
+@click.option("--no-cache", is_flag=True, help="Take nothing from the cache for the steps that run again.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@options.traceback
+@options.as_json
+def resume(
+    reference: str, pipeline: str | None, *, no_cache: bool, quiet: bool, with_trace: bool, as_json: bool
+) -> int:
+    """Go on with RUN: steps that succeeded are kept, steps that still run are adopted, everything else runs again.
+
+    With an edited PIPELINE only what the edit touches runs again. Of a run that succeeded, only an edit has anything left to do.
+    """
+    with opened() as cairn:
+        run = options.find_run(cairn, reference)
+        edited = read_pipeline(cairn, pipeline, with_trace=with_trace) if pipeline else None
+        if run.state is RunState.SUCCEEDED and edited is None:
+            raise InputRefused(
+                f"run {run.job_id} has succeeded: there is nothing to go on with",
+                remedy="give an edited pipeline, or run it again with `cairn runs clone`",
+            )
+        settings = run.settings
+        if no_cache:
+            settings = msgspec.structs.replace(settings, use_cache=False)
+        settings = msgspec.structs.replace(settings, detached=False)
+        run = msgspec.structs.replace(run, settings=settings, source=source_name(pipeline) if pipeline else run.source)
+        whole = edited or cairn.runs.pipeline_of(run)
+        return execute(
+            cairn, run, whole, as_json=as_json, quiet=quiet, with_trace=with_trace, renewed=run.state.terminal
+        )
+
+
+@click.command()
+@options.run_argument
+@click.argument("assignments", metavar="[NAME=VALUE]…", nargs=-1)
+@click.option("--params", "params_file", metavar="FILE", type=click.Path(), help="JSON or YAML file of parameters.")
+@click.option("--no-cache", is_flag=True, help="Run every step, whatever has been computed before.")
+@click.option("--name", "job_id", metavar="JOBID", default="", help="The new run's id of your own choice.")
+@click.option("--detach", is_flag=True, help="Leave the run to the background host and return.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@options.traceback
+@options.as_json
+def clone(
+    reference: str,
+    assignments: tuple[str, ...],
+    *,
+    params_file: str | None,
+    no_cache: bool,
+    job_id: str,
+    detach: bool,
+    quiet: bool,
+    with_trace: bool,
+    as_json: bool,
+) -> int:
+    """Run the pipeline of RUN again, with its parameters and settings but for what is given here."""
+    with opened() as cairn:
+        run = options.find_run(cairn, reference)
+        pipeline = cairn.runs.pipeline_of(run)
+        known = {name: value for name, value in run.parameters.items() if name in pipeline.root.input_parameters}
+        values = report.read_outputs(known, cairn.store)
+        settings = msgspec.structs.replace(run.settings, detached=detach)
+        if no_cache:
+            settings = msgspec.structs.replace(settings, use_cache=False)
+        accepted = cairn.runs.submit(
+            pipeline,
+            {**values, **read_parameters(pipeline, assignments, params_file)},
+            settings=settings,
+            job_id=job_id,
+            labels=run.labels,
+            source=run.source,
+            pipeline_root=run.pipeline_root,
+        )
+        if detach:
+            return leave(cairn, accepted, as_json=as_json)
+        return execute(cairn, accepted, pipeline, as_json=as_json, quiet=quiet, with_trace=with_trace)

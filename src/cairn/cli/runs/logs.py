@@ -1,0 +1,163 @@
+"""`cairn runs logs`: what steps have written, in the order in which it arrived."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cairn.cli import options, output
+from cairn.cli.opening import opened
+from cairn.cli.runs.listing import find_task
+from cairn.domain.states import AttemptState
+from cairn.errors import InputRefused, NotFound
+from cairn.launcher.logs import STREAMS, interleaved, log_path
+
+if TYPE_CHECKING:
+    from cairn.domain.runs import AttemptRecord, Run
+    from cairn.wiring import Cairn
+
+FOLLOW_SECONDS = 0.1
+_CHUNK = 1 << 16
+
+
+@click.command()
+@options.run_argument
+@options.task_argument(required=False)
+@click.option("--attempt", metavar="N|all", help="This attempt of TASK; by default the latest of each task.")
+@click.option("--stdout", "only", flag_value="stdout", help="Only standard output.")
+@click.option("--stderr", "only", flag_value="stderr", help="Only standard error.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run, or TASK, has ended.")
+@options.as_json
+def logs(
+    reference: str, task: str | None, *, attempt: str | None, only: str | None, follow: bool, as_json: bool
+) -> None:
+    """Print what the steps of RUN, or TASK alone, have written. With --json one object for each piece, a line each."""
+    with opened() as cairn:
+        run = options.find_run(cairn, reference)
+        path = find_task(cairn, run, task).path if task and not follow else task or ""
+        writer = _Json() if as_json else _Plain(named=not path)
+        if follow:
+            _follow(cairn, run, path, only, writer)
+            return
+        chosen = choose(cairn.records.attempts(run.uid), path, attempt)
+        if path and not chosen:
+            raise NotFound("has not been started, so there is no log", place=path)
+        for one in chosen:
+            for stream, data in interleaved(one.directory):
+                if only in (None, stream):
+                    writer.write(one, stream, data)
+            writer.end(one)
+
+
+def choose(attempts: list[AttemptRecord], path: str, number: str | None) -> list[AttemptRecord]:
+    """Attempts of one task or of all, in the order in which they started. Raises NotFound, InputRefused."""
+    mine = [one for one in attempts if not path or one.path == path]
+    if number is None:
+        mine = list({one.path: one for one in mine}.values())
+    elif number != "all":
+        if not number.isdigit():
+            raise InputRefused(f"{number!r} is no attempt", place="--attempt", remedy="give a number, or all")
+        known = mine
+        mine = [one for one in mine if one.number == int(number)]
+        if not mine:
+            numbers = ", ".join(sorted({str(one.number) for one in known})) or "none"
+            raise NotFound(f"there is no attempt {number}", place=path, remedy=f"there are: {numbers}")
+    return sorted(mine, key=lambda one: (one.start_time, one.path))
+
+
+class _Plain:
+    """Bytes as they are; with several tasks, whole lines, each with its task's path before it."""
+
+    def __init__(self, *, named: bool) -> None:
+        self.named = named
+        self._rest: dict[str, bytes] = {}
+
+    def write(self, one: AttemptRecord, stream: str, data: bytes) -> None:
+        if not self.named:
+            sys.stdout.buffer.write(data)
+            return
+        key = f"{one.uid}/{stream}"
+        *lines, rest = (self._rest.pop(key, b"") + data).split(b"\n")
+        if rest:
+            self._rest[key] = rest
+        prefix = f"{one.path} | ".encode()
+        for line in lines:
+            sys.stdout.buffer.write(prefix + line + b"\n")
+
+    def end(self, one: AttemptRecord) -> None:
+        for stream in STREAMS:
+            rest = self._rest.pop(f"{one.uid}/{stream}", b"")
+            if rest:
+                sys.stdout.buffer.write(f"{one.path} | ".encode() + rest + b"\n")
+
+    def flush(self) -> None:
+        sys.stdout.buffer.flush()
+
+
+class _Json:
+    """{"task", "attempt", "stream", "text"}, one in a line."""
+
+    def write(self, one: AttemptRecord, stream: str, data: bytes) -> None:
+        text = data.decode(errors="replace")
+        output.print_json({"task": one.path, "attempt": one.number, "stream": stream, "text": text})
+
+    def end(self, one: AttemptRecord) -> None:
+        pass
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def _follow(cairn: Cairn, run: Run, path: str, only: str | None, writer: Any) -> None:
+    """Every attempt from now on and those there were, stream by stream as they grow."""
+    tails: dict[str, _Tail] = {}
+    while True:
+        run = cairn.records.run(run.uid)
+        for one in choose(cairn.records.attempts(run.uid), path, "all"):
+            tail = tails.setdefault(one.uid, _Tail(one))
+            for stream, data in tail.more(ended=one.state is not AttemptState.RUNNING):
+                if only in (None, stream):
+                    writer.write(one, stream, data)
+            if tail.done:
+                writer.end(one)
+        writer.flush()
+        if run.state.terminal or (path and _over(cairn, run, path)):
+            return
+        time.sleep(FOLLOW_SECONDS)
+
+
+def _over(cairn: Cairn, run: Run, path: str) -> bool:
+    return any(record.path == path and record.state.terminal for record in cairn.records.tasks(run.uid))
+
+
+class _Tail:
+    """What has come to an attempt's logs since the last look; of one that had ended, all of it in its order."""
+
+    def __init__(self, one: AttemptRecord) -> None:
+        self.directory = one.directory
+        self.done = False
+        self._offsets = dict.fromkeys(STREAMS, 0)
+
+    def more(self, *, ended: bool) -> Iterator[tuple[str, bytes]]:
+        if self.done:
+            return
+        if ended and not any(self._offsets.values()):
+            yield from interleaved(self.directory)
+        else:
+            for stream in STREAMS:
+                yield from self._grown(stream)
+        self.done = ended
+
+    def _grown(self, stream: str) -> Iterator[tuple[str, bytes]]:
+        try:
+            with open(log_path(self.directory, stream), "rb") as file:
+                file.seek(self._offsets[stream])
+                while data := file.read(_CHUNK):
+                    self._offsets[stream] += len(data)
+                    yield stream, data
+        except FileNotFoundError:
+            return
