@@ -62,7 +62,13 @@ sys.modules["cairn"] = _package  # `cairn/__init__.py` belongs to the engine: on
 from cairn.launcher import runtime, warm_parent
 
 _call = warm_parent.serve(int(sys.argv[1]), runtime.Preload(*_loaded) if _loaded else None)
-# From here on this is a step's own process.
-_status = runtime.run(_call)
+# From here on this is a step's own process. Its code is called from here, so that only one frame of ours is below it.
+runtime.prepare(_call)
+_error = None
+try:
+    sys.modules["runpy"]._run_module_as_main(runtime.RUNTIME_MODULE)
+except BaseException as _raised:  # noqa: BLE001 - whatever it is, it is the step's end
+    _error = _raised
+_status = runtime.settle(_error)
 runtime.end(_call, _status)
 sys.exit(_status)

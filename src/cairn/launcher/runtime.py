@@ -60,11 +60,9 @@ def command_arguments(module_path: str, arguments: Sequence[str]) -> List[str]:
     return ["--component_module_path", module_path, *arguments]
 
 
-def run(call: Call) -> int:
-    """Run the component; returns the exit status. Does what `python -m` does up to the interpreter's end.
-
-    Our frames are cut off the traceback of an uncaught exception.
-    """
+def prepare(call: Call) -> None:
+    """Make this process look like `python -m kfp.dsl.executor_main` before its first line, and let runpy take the code
+    that it has found already."""
     _become_main(call)
     import runpy
 
@@ -75,14 +73,21 @@ def run(call: Call) -> int:
         return call.preload.details
 
     runpy._get_module_details = found_already  # type: ignore[attr-defined]
-    try:
-        runpy._run_module_as_main(RUNTIME_MODULE)  # type: ignore[attr-defined]
-    except SystemExit as end:
-        return _exit_status(end)
-    except BaseException as error:  # noqa: BLE001 - the end of the process: everything is reported here
-        _report(error)
-        return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
-    return 0
+
+
+def settle(error: Optional[BaseException]) -> int:
+    """The exit status after the user's code ended with `error`; what the interpreter would print is printed.
+
+    Our frame, the first one, is cut off the traceback.
+    """
+    if error is None:
+        return 0
+    if isinstance(error, SystemExit):
+        return _exit_status(error)
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+    _report(error)
+    return -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
 
 
 def end(call: Call, status: int) -> None:
@@ -142,19 +147,18 @@ def _restart_clocks() -> None:
 def _report(error: BaseException) -> None:
     """Print an uncaught exception as the interpreter does, beginning with runpy's own first frame."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next
-    error.__traceback__ = trace
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
     if sys.version_info >= (3, 12):
         sys.last_exc = error
+    broken: Optional[BaseException] = None
     try:
         sys.excepthook(type(error), error, trace)
-    except SystemExit:
-        pass
-    except BaseException:  # noqa: BLE001 - a broken hook of the step's own
+    except BaseException as hook_error:  # noqa: BLE001 - a broken hook of the step's own
+        broken = hook_error
+    if broken is not None and not isinstance(broken, SystemExit):
         print("Error in sys.excepthook:", file=sys.stderr)
-        sys.__excepthook__(*sys.exc_info())  # type: ignore[arg-type]
+        below = broken.__traceback__.tb_next if broken.__traceback__ is not None else None
+        sys.__excepthook__(type(broken), broken.with_traceback(below), below)
         print("\nOriginal exception was:", file=sys.stderr)
         sys.__excepthook__(type(error), error, trace)
 

@@ -149,6 +149,10 @@ class Supervisor:
     def fileno(self) -> int:
         return self.socket.fileno()
 
+    @property
+    def closed(self) -> bool:
+        return self.socket.fileno() < 0
+
     def send(self, frame: bytes) -> bool:
         """Send, or keep what cannot be sent yet for `flush`; whether nothing is kept."""
         self._unsent += frame

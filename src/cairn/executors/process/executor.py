@@ -186,6 +186,8 @@ class ProcessExecutor:
     # --- what they say --------------------------------------------------------------------------------------------
 
     def _serve(self, supervisor: Supervisor, events: int) -> None:
+        if supervisor.closed:
+            return  # buried with its parent, after this event was seen
         if events & selectors.EVENT_WRITE and supervisor.flush():
             self._selector.modify(supervisor, selectors.EVENT_READ, supervisor)
         if not events & selectors.EVENT_READ:
