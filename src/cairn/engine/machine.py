@@ -104,7 +104,8 @@ class RunMachine:
         self._write_run(state=RunState.RUNNING, start_time=start, end_time=0, error=None, outputs={})
         self.apply(Begin(TaskInputs(dict(self.run.parameters), {})))
         if cancelling:
-            self.drive(len(self.ready) + 1_000_000)  # so that what still runs is adopted, and then stopped
+            while self.drive(1_000_000):  # so that what still runs is adopted, and then stopped
+                pass
             self.wanted.clear()
             self.cancel()
 
