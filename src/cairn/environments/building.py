@@ -70,7 +70,7 @@ class Builder:
             progress(f"Resolving {describe(spec)}")
         stale = self.catalogue.stale_lock_file(spec.key)
         # Whoever asked for newer versions shall not be answered from what uv remembers of the index.
-        refresh = ["--refresh"] if stale.exists() else []
+        refresh = ["--refresh"] if stale.exists() and not spec.offline else []
 
         def uv(arguments: Sequence[str], stdin: str) -> str:
             return self._uv([*arguments, *refresh], stdin=stdin, progress=progress, keep_open=[held])
@@ -82,7 +82,7 @@ class Builder:
     def _install(self, key: str, lock: Path, interpreter: str, spec: UvSpec, progress: Progress | None) -> None:
         """Build in place, the marker last: a virtual environment knows its own path and cannot be moved."""
         directory = self.catalogue.directory(key)
-        with exclusive(self.catalogue.held_lock(key)) as held:
+        with exclusive(self.catalogue.build_lock(key)) as held:
             if self.catalogue.is_ready(key):
                 return
             if directory.exists():

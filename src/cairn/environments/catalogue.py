@@ -3,7 +3,8 @@
 environments/locks/SPEC.txt     what a spec was resolved to: pins with hashes; kept by every collection
 environments/specs/SPEC.json    which environment the lock gives with which interpreter
 environments/built/KEY/         a virtual environment; `.cairn-ready` in it is written last, its mtime is the last use
-environments/held/KEY.lock      exclusive while one builds or removes, shared while a process uses
+environments/held/KEY.build     locked while one builds or removes
+environments/held/KEY.lock      locked shared while a process uses it, exclusively while one removes it
 environments/snapshots/DIGEST/  a project directory as it was
 """
 
@@ -48,6 +49,9 @@ class Catalogue:
 
     def held_lock(self, environment_key: str) -> Path:
         return self.held / f"{environment_key}.lock"
+
+    def build_lock(self, environment_key: str) -> Path:
+        return self.held / f"{environment_key}.build"
 
     def spec_lock(self, spec_key: str) -> Path:
         return self.held / f"spec-{spec_key}.lock"

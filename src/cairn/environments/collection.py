@@ -144,10 +144,10 @@ def _in_use(catalogue: Catalogue, key: str) -> bool:
 
 
 def _remove(catalogue: Catalogue, key: str) -> int | None:
-    """Bytes freed; None when a process holds it. The marker goes first: half an environment is none."""
-    descriptor = open_lock(catalogue.held_lock(key))
+    """Bytes freed; None when a process uses or builds it. The marker goes first: half an environment is none."""
+    building, using = open_lock(catalogue.build_lock(key)), open_lock(catalogue.held_lock(key))
     try:
-        if not try_lock(descriptor, shared=False):
+        if not (try_lock(building, shared=False) and try_lock(using, shared=False)):
             return None
         path = catalogue.directory(key)
         own = _size(path)[1]
@@ -158,7 +158,8 @@ def _remove(catalogue: Catalogue, key: str) -> int | None:
         _remove_tree(path)
         return own
     finally:
-        os.close(descriptor)
+        os.close(using)
+        os.close(building)
 
 
 def _remove_tree(path: Path) -> None:

@@ -167,7 +167,8 @@ def test_what_an_importer_must_not_name(store, uri):
 
 
 @pytest.mark.parametrize(
-    "uri", ["https://example.com/data.csv?x=1", "oci://registry.example/a:1", "http://8.8.8.8/x", "http://[2606:4700::1111]/"]
+    "uri",
+    ["https://example.com/data.csv?x=1", "oci://registry.example/a:1", "http://8.8.8.8/x", "http://[2606:4700::1111]/"],
 )
 def test_what_an_importer_may_name_without_a_path(store, uri):
     assert store.import_uri(uri) is None

@@ -80,7 +80,8 @@ def test_what_does_not_fit_is_refused_with_the_file_and_the_nearest_name(home, t
 
 
 @pytest.mark.parametrize(
-    "variable", [{"CAIRN_ENVIRONMENTS_OFLINE": "1"}, {"CAIRN_ENVIRONMENTS_OFFLINE": "maybe"}, {"CAIRN_MACHINE_CPU": "x"}]
+    "variable",
+    [{"CAIRN_ENVIRONMENTS_OFLINE": "1"}, {"CAIRN_ENVIRONMENTS_OFFLINE": "maybe"}, {"CAIRN_MACHINE_CPU": "x"}],
 )
 def test_a_variable_that_does_not_fit_is_refused_by_its_name(home, variable):
     with pytest.raises(ConfigurationError, match=next(iter(variable))):

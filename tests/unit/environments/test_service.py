@@ -26,7 +26,9 @@ def container(version, variant, image="python:3.11", **env):
 
 @pytest.fixture
 def environments(tmp_path, monkeypatch):
-    monkeypatch.setattr(interpreters, "installed", lambda: {"3.11": "/usr/bin/python3.11", "3.13": "/usr/bin/python3.13"})
+    monkeypatch.setattr(
+        interpreters, "installed", lambda: {"3.11": "/usr/bin/python3.11", "3.13": "/usr/bin/python3.13"}
+    )
     return UvEnvironments(Home.open(tmp_path))
 
 

@@ -21,7 +21,12 @@ def test_whatever_changes_what_is_resolved_changes_the_key(change):
 
 @pytest.mark.parametrize(
     "change",
-    [{"index_url": "https://c:d@host/simple"}, {"variables": (("T", "s"),)}, {"project": "/x"}, {"trusted_hosts": ("h",)}],
+    [
+        {"index_url": "https://c:d@host/simple"},
+        {"variables": (("T", "s"),)},
+        {"project": "/x"},
+        {"trusted_hosts": ("h",)},
+    ],
 )
 def test_credentials_and_places_do_not(change):
     assert msgspec.structs.replace(BASE, **change).key == BASE.key

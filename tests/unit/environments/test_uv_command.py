@@ -40,7 +40,14 @@ def test_what_the_user_tells_uv_wins_over_what_he_tells_pip(monkeypatch, tmp_pat
 
 
 def test_a_failure_is_told_in_uvs_own_words_without_credentials(tmp_path):
-    arguments = ["pip", "install", "--offline", "--default-index", "https://me:pa55word@localhost/simple", "cairn-nothing"]
+    arguments = [
+        "pip",
+        "install",
+        "--offline",
+        "--default-index",
+        "https://me:pa55word@localhost/simple",
+        "cairn-nothing",
+    ]
     lines = []
     with pytest.raises(EnvironmentBuildError) as raised:
         run_uv(
