@@ -171,6 +171,9 @@ class Driver:
         assert isinstance(spec, ImporterSpec)
         context = self._context(task, {"inputs": {"parameterValues": dict(inputs.parameters)}})
         artifact = import_artifact(task, spec, inputs, context, self.services, self.run, self._workspace)
+        if artifact.create_time < self.run.create_time and self.run.settings.use_cache:
+            task.cached = True  # an earlier run's artifact was taken
+            task.payload = CacheComparison({}, "", "hit", f"artifact {artifact.id} of the same URI, type and content")
         key = next(iter(task.component.output_artifacts), "artifact")
         return Finished(task, TaskState.SUCCEEDED, TaskOutputs({}, {key: (artifact,)}))
 
