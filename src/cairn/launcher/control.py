@@ -39,7 +39,7 @@ class Control:
         except BlockingIOError:
             pass
 
-    def _handle(self, number: int, frame: Any) -> None:
+    def _handle(self, number: int, _frame: Any) -> None:
         if number == STOP_SIGNAL:
             self.stop = True
         elif number == KILL_SIGNAL:

@@ -54,7 +54,7 @@ class Limits:
         return {name: count for name in THREAD_COUNTS if name not in os.environ}
 
     def sample(self, now: float) -> float:
-        """Look at the memory in use if it is time to, and note when it is too much; returns the time of the next look."""
+        """Look at the memory in use if it is time to, set `exceeded`, and return the time of the next look."""
         if now >= self._next_sample:
             self._next_sample = now + SAMPLE_SECONDS
             self.exceeded = self.exceeded or resident(processes.descendants(os.getpid())) > self._memory
@@ -200,7 +200,7 @@ def _try_write(path: str, value: str) -> None:
 def _kills(group: str) -> int:
     for name in ("memory.oom_control", "memory.events"):
         try:
-            with open(os.path.join(group, name), encoding="ascii") as file:
+            with open(os.path.join(group, name), encoding="utf-8") as file:
                 for line in file:
                     if line.startswith("oom_kill "):
                         return int(line.split()[1])

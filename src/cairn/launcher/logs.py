@@ -36,9 +36,7 @@ class Stream:
         self.name = name
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
-        self.file = os.open(
-            log_path(directory, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
-        )
+        self.file = os.open(log_path(directory, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.at_end = False
         self._wide = False
         self._tail_limit = min(MAX_TAIL, limit // 4)
@@ -197,7 +195,7 @@ def interleaved(directory: str) -> Iterator[Tuple[str, bytes]]:
     try:
         for name in STREAMS:
             try:
-                files[name] = open(log_path(directory, name), "rb")
+                files[name] = open(log_path(directory, name), "rb")  # noqa: SIM115 - closed below
             except FileNotFoundError:
                 continue
         for name, length in _order(directory):
@@ -213,7 +211,7 @@ def interleaved(directory: str) -> Iterator[Tuple[str, bytes]]:
 def _order(directory: str) -> List[Tuple[str, int]]:
     rows: List[Tuple[str, int]] = []
     try:
-        with open(os.path.join(directory, "order.log"), encoding="ascii") as file:
+        with open(os.path.join(directory, "order.log"), encoding="utf-8") as file:
             for line in file:
                 fields = line.split()
                 if len(fields) == 3 and line.endswith("\n"):

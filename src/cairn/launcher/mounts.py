@@ -1,7 +1,7 @@
 """A step's own view of the file system: `/gcs/bucket`, secrets and volumes where the step expects them.
 
 A private mount namespace, so that nothing of it shows on the host, and nothing is left behind. Where a path does not
-exist, the nearest directory above it that does is rebuilt on a tmpfs, each of its entries bound in; usually that is `/`.
+exist, the nearest directory above it that does is rebuilt on a tmpfs, each entry bound in; usually that is `/`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def possible() -> bool:
 
 def _keep_identity(uid: int, gid: int) -> None:
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+        with open(f"/proc/self/{name}", "w", encoding="utf-8") as file:
             file.write(text)
 
 
@@ -109,5 +109,3 @@ def _make_point(seen: str, *, is_directory: bool) -> None:
         return
     os.makedirs(os.path.dirname(seen), exist_ok=True)
     os.close(os.open(seen, os.O_CREAT | os.O_WRONLY, 0o600))
-
-

@@ -36,7 +36,7 @@ def is_alive(pid: int, ticks: int) -> bool:
 def boot_id() -> str:
     """Differs after each boot of the machine; "" where the platform does not say."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return ""

@@ -38,8 +38,10 @@ class Preload:
         self.errors = errors
 
     def own_modules(self) -> List[str]:
-        """Names in sys.modules that a fresh process would not have. Found anew only when something was imported: looking
-        at each name touches, and so copies, a page of memory in a forked process."""
+        """Names in sys.modules that a fresh process would not have.
+
+        Found anew only after an import: in a forked process each look touches a page of memory, and so copies it.
+        """
         if len(sys.modules) != self._size:
             self._ours = [name for name in sys.modules if name not in self.modules]
             self._size = len(sys.modules)

@@ -133,5 +133,3 @@ def _not_executed(name: str, error: OSError, variables: Dict[str, str]) -> str:
     if error.errno == errno.ENOENT and os.path.exists(name):
         return f"cannot execute {name!r}: its interpreter does not exist"
     return f"cannot execute {name!r}: {error.strerror}"
-
-

@@ -1,4 +1,4 @@
-"""The process that a supervisor is forked from: one for each environment, with the step runtime loaded, single-threaded.
+"""What supervisors are forked from: one process for each environment, with the step runtime loaded, single-threaded.
 
 The engine passes it one end of a socket pair for each supervisor it wants. When the engine's end closes it waits for
 its busy supervisors, so that what a killed one leaves behind is ended, and exits.

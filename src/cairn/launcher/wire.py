@@ -76,7 +76,7 @@ class Channel:
         return message
 
     def send(self, frame: bytes) -> None:
-        """Deliver a frame, waiting for room. An engine that is gone is no error: it reads `exit.json` when it returns."""
+        """Deliver a frame, waiting for room. An engine that is gone is no error: it finds `exit.json` later."""
         view = memoryview(frame)
         while view and not self.closed:
             try:

@@ -1,12 +1,12 @@
-"""What every `engine.ports.Executor` must do. An executor's tests inherit `ExecutorConformance` and supply its fixtures.
+"""What every `engine.ports.Executor` must do. An executor's tests inherit `ExecutorConformance` and give its fixtures.
 
-    class TestMyExecutor(ExecutorConformance):
-        @pytest.fixture
-        def executor_factory(self):
-            return MyExecutor
-        @pytest.fixture
-        def environment(self):
-            return Environment(key="host")
+class TestMyExecutor(ExecutorConformance):
+    @pytest.fixture
+    def executor_factory(self):
+        return MyExecutor
+    @pytest.fixture
+    def environment(self):
+        return Environment(key="host")
 """
 
 from __future__ import annotations
@@ -208,7 +208,9 @@ class ExecutorConformance:
 
     def test_variables_reach_the_command_and_secrets_no_file(self, executor: Executor, attempts: Attempts) -> None:
         request = attempts.shell(
-            'test "$SECRET" = hush && printf %s "$PLAIN"', variables={"PLAIN": "ä b\n"}, secret_variables={"SECRET": "hush"}
+            'test "$SECRET" = hush && printf %s "$PLAIN"',
+            variables={"PLAIN": "ä b\n"},
+            secret_variables={"SECRET": "hush"},
         )
         assert run(executor, request).code == 0
         assert log(request) == "ä b\n"

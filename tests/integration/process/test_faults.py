@@ -167,7 +167,7 @@ def killed_engine(tmp_path):
             [sys.executable, "-c", textwrap.dedent(ENGINE), str(directory), script], stdout=subprocess.PIPE
         )
         assert engine.stdout.readline()
-        wait_until(lambda: (directory / "begun").exists())
+        wait_until((directory / "begun").exists)
         engine.kill()
         engine.wait()
         engine.stdout.close()

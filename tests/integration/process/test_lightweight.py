@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.integration.process.conftest import output
 
 from cairn.domain.states import ExitReason
-from cairn.testing.executors import collect, log, run
-from tests.integration.process.conftest import output
+from cairn.testing.executors import log, run
 
 FRESH = {"PYTHONUNBUFFERED": ""}  # a start-up variable that changes nothing: the step takes a fresh process
 
@@ -47,7 +47,9 @@ def test_steps_share_no_state(executor, components):
 
 
 def test_random_numbers_differ_between_steps(executor, components):
-    requests = [components.call("def step() -> str:\n    import random, uuid\n    return f'{random.random()}'") for _ in "ab"]
+    requests = [
+        components.call("def step() -> str:\n    import random, uuid\n    return f'{random.random()}'") for _ in "ab"
+    ]
     for request in requests:
         run(executor, request)
     assert output(requests[0]) != output(requests[1])
@@ -84,7 +86,9 @@ def test_an_interpreter_that_is_gone_is_named(executor, components, kfp_environm
     assert "/nowhere/bin/python" in found.message
 
 
-def test_an_interpreter_that_fails_to_start_is_reported_in_its_own_words(executor, components, kfp_environment, tmp_path):
+def test_an_interpreter_that_fails_to_start_is_reported_in_its_own_words(
+    executor, components, kfp_environment, tmp_path
+):
     import msgspec
 
     broken = tmp_path / "python"
@@ -114,7 +118,8 @@ OBSERVED = {
                 'modules': sorted(sys.modules), 'meta_path': [str(m) for m in sys.meta_path],
                 'signals': {n.name: str(signal.getsignal(n)) for n in signal.valid_signals() if hasattr(n, 'name')},
                 'blocked': sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
-                'descriptors': sorted(int(n) for n in os.listdir('/proc/self/fd'))[:3], 'more': len(os.listdir('/proc/self/fd')),
+                'descriptors': sorted(int(n) for n in os.listdir('/proc/self/fd'))[:3],
+                'open': len(os.listdir('/proc/self/fd')),
                 'streams': [repr(s) for s in (sys.stdin, sys.stdout, sys.stderr)],
                 'buffering': [s.line_buffering for s in (sys.stdin, sys.stdout, sys.stderr)],
                 'stdin': os.readlink('/proc/self/fd/0'), 'stdout': os.readlink('/proc/self/fd/1').split(':')[0],
@@ -157,8 +162,15 @@ OBSERVED = {
     "abort": "def step() -> str:\n    import os\n    print('lost')\n    os.abort()\n",
     "interrupt": "def step() -> str:\n    import os, signal\n    os.kill(os.getpid(), signal.SIGINT)\n    return ''\n",
     "keyboard": "def step() -> str:\n    raise KeyboardInterrupt\n",
-    "terminated": "def step() -> str:\n    import os, signal\n    os.kill(os.getpid(), signal.SIGTERM)\n    return ''\n",
-    "pipe closed": "def step() -> str:\n    import os\n    r, w = os.pipe()\n    os.close(r)\n    os.write(w, b'x')\n    return ''\n",
+    "terminated": "def step() -> str:\n    import os\n    os.kill(os.getpid(), 15)\n    return ''\n",
+    "pipe closed": """
+        def step() -> str:
+            import os
+            reader, writer = os.pipe()
+            os.close(reader)
+            os.write(writer, b'x')
+            return ''
+    """,
     "at exit": """
         import atexit
         def step() -> str:
@@ -226,7 +238,11 @@ OBSERVED = {
             return tempfile.gettempdir() == os.environ['TMPDIR'] and os.path.isdir(tempfile.mkdtemp())
     """,
     "source": "def step() -> str:\n    import inspect\n    return inspect.getsource(step)\n",
-    "unicode": "def step(text: str) -> str:\n    print('größe ☃', text)\n    return text + '\\udcff'.encode('utf-8', 'surrogateescape').decode('latin-1')\n",
+    "unicode": """
+        def step(text: str) -> str:
+            print('größe ☃', text)
+            return text + '\\udcff'.encode('utf-8', 'surrogateescape').decode('latin-1')
+    """,
 }
 
 

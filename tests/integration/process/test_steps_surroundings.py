@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.integration.process.conftest import output
 
 from cairn.domain.resources import Resources
 from cairn.domain.states import ExitReason
@@ -15,7 +16,6 @@ from cairn.engine.ports import ProcessSpec
 from cairn.executors.process import ProcessExecutor
 from cairn.launcher.limits import THREAD_COUNTS
 from cairn.testing.executors import alive, collect, log, run, wait_until
-from tests.integration.process.conftest import output
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def shared(tmp_path):
 def test_a_link_is_seen_where_the_step_expects_it_and_nowhere_else(executor, commands, shared, seen):
     existed = Path(seen).exists()
     entries = os.listdir("/"), os.listdir("/usr/share")
-    request = commands.shell(f"cat {seen}/deep/object && echo new > {seen}/written && ls /usr/bin | wc -l", links=((seen, str(shared)),))
+    request = commands.shell(
+        f"cat {seen}/deep/object && echo new > {seen}/written && ls /usr/bin | wc -l", links=((seen, str(shared)),)
+    )
     found = run(executor, request)
     assert (found.code, log(request, "stderr")) == (0, "")
     assert log(request).startswith("content")
@@ -61,13 +63,17 @@ def test_several_links_and_a_single_file(executor, commands, shared, tmp_path):
     secret = tmp_path / "key"
     secret.write_text("hush")
     links = (("/gcs/one", str(shared)), ("/gcs/two", str(shared)), ("/etc/cairn-secret/key", str(secret)))
-    request = commands.shell("cat /gcs/one/deep/object /gcs/two/deep/object /etc/cairn-secret/key; test -e /etc/passwd", links=links)
+    request = commands.shell(
+        "cat /gcs/one/deep/object /gcs/two/deep/object /etc/cairn-secret/key; test -e /etc/passwd", links=links
+    )
     assert run(executor, request).code == 0
     assert log(request) == "contentcontenthush"
 
 
 @pytest.mark.usefixtures("mounting")
-@pytest.mark.parametrize("link", [("/", "/tmp"), ("relative", "/tmp"), ("/a/../etc", "/tmp"), ("/gcs/x", "/nowhere/at/all")])
+@pytest.mark.parametrize(
+    "link", [("/", "/tmp"), ("relative", "/tmp"), ("/a/../etc", "/tmp"), ("/gcs/x", "/nowhere/at/all")]
+)
 def test_a_link_that_cannot_be_is_not_started(executor, commands, link):
     found = run(executor, commands.command("true", links=(link,)))
     assert found.reason is ExitReason.NOT_STARTED
@@ -177,7 +183,11 @@ def test_cpu_limits_set_thread_counts_that_the_step_may_overrule(executor, comma
 
 
 def test_a_cpu_limit_is_kept(executor, commands):
-    request = commands.shell("i=0; while [ $i -lt 4000000 ]; do i=$((i+1)); done", resources=Resources(cpu_limit_millis=200), timeout_seconds=1.5)
+    request = commands.shell(
+        "i=0; while [ $i -lt 4000000 ]; do i=$((i+1)); done",
+        resources=Resources(cpu_limit_millis=200),
+        timeout_seconds=1.5,
+    )
     found = run(executor, request)
     if "cpu:cgroup" not in found.limits:
         pytest.skip("a CPU cgroup: not granted here")
@@ -193,7 +203,8 @@ def test_no_cgroup_is_left_behind(executor, commands):
 
 def test_a_memory_limit_holds_for_a_forked_step(executor, components):
     request = components.call(
-        "def step() -> str:\n    return str(len(bytearray(400 << 20)))\n", resources=Resources(memory_limit_bytes=128 << 20)
+        "def step() -> str:\n    return str(len(bytearray(400 << 20)))\n",
+        resources=Resources(memory_limit_bytes=128 << 20),
     )
     assert run(executor, request).reason is ExitReason.OUT_OF_MEMORY
 
@@ -201,7 +212,9 @@ def test_a_memory_limit_holds_for_a_forked_step(executor, components):
 def test_a_time_out_kills_what_ignores_it_and_all_it_started(commands):
     executor = ProcessExecutor(grace_seconds=0.3)
     try:
-        request = commands.shell("trap '' TERM; setsid sleep 60 & echo $! $$; while :; do sleep 0.05; done", timeout_seconds=0.3)
+        request = commands.shell(
+            "trap '' TERM; setsid sleep 60 & echo $! $$; while :; do sleep 0.05; done", timeout_seconds=0.3
+        )
         found = run(executor, request)
         assert (found.reason, found.signal) == (ExitReason.DEADLINE_EXCEEDED, 9)
         assert not [pid for pid in log(request).split() if alive(int(pid))]
@@ -213,7 +226,9 @@ def test_replicas_start_together_and_a_failing_one_ends_the_others(executor, com
     def replica(name, script):
         return ProcessSpec(argv=("sh", "-c", script), environment=commands.environment, replica=name)
 
-    request = commands.start((replica("chief", "echo chief; sleep 60"), replica("worker-0", "echo worker; sleep 0.3; exit 4")))
+    request = commands.start(
+        (replica("chief", "echo chief; sleep 60"), replica("worker-0", "echo worker; sleep 0.3; exit 4"))
+    )
     began = time.monotonic()
     found = run(executor, request)
     assert time.monotonic() - began < 10

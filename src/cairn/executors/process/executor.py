@@ -46,7 +46,7 @@ class ProcessExecutor:
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
 
     def fileno(self) -> int:
-        fd: int = self._selector.fileno()  # type: ignore[attr-defined]  # epoll and kqueue have one
+        fd: int = self._selector.fileno()  # epoll and kqueue have one
         return fd
 
     def can_mount(self) -> bool:

@@ -174,5 +174,3 @@ def can_mount() -> bool:
             os._exit(0 if possible else 1)
     _, status = os.waitpid(pid, 0)
     return status == 0
-
-

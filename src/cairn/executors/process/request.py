@@ -38,7 +38,7 @@ def encode_stop(uid: str, *, kill: bool) -> bytes:
 
 
 def needs_fresh_process(process: ProcessSpec) -> bool:
-    """Whether a forked process could differ from a fresh one: a start-up variable is set, or it is no lightweight call."""
+    """Whether it is no lightweight call, or sets a variable that only a fresh process sees in time."""
     names = [*process.variables, *process.secret_variables]
     return not process.call_source or any(n in STARTUP_NAMES or n.startswith(STARTUP_PREFIXES) for n in names)
 
