@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from cairn.domain.runs import AttemptRecord, TaskRecord
 from cairn.domain.states import TaskState
+from cairn.engine.report import in_order
 from cairn.spec.types import DagSpec, Pipeline
 
 SHOWN_ITERATIONS = 8  # a loop with more is told as counts
@@ -104,7 +105,10 @@ class Progress:
     # --- the tree ----------------------------------------------------------------------------------------------------
 
     def _prepare(self, pipeline: Pipeline, dag: DagSpec | None, prefix: str, into: dict[str, Step]) -> None:
-        for name, task in dag.tasks.items() if dag else ():
+        if dag is None:
+            return
+        for name in in_order(dag):
+            task = dag.tasks[name]
             if self._room <= 0:
                 return
             self._room -= 1

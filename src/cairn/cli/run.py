@@ -158,6 +158,8 @@ def read_pipeline(cairn: Cairn, source: str, *, with_trace: bool = False) -> Pip
     from cairn.engine.sources import read_source
 
     def said(line: str) -> None:
+        if line.startswith("+ "):  # each of the packages installed
+            return
         output.note(output.one_line(line, 200))
 
     return read_source(source, cairn.environments, progress=said, traceback=with_trace)

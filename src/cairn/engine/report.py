@@ -65,7 +65,10 @@ class _Walk:
             self.unrecorded = TaskState.CANCELLED
 
     def dag(self, dag: DagSpec | None, prefix: str, fallback: TaskState | None) -> Iterator[Leaf]:
-        for name, task in dag.tasks.items() if dag else ():
+        if dag is None:
+            return
+        for name in in_order(dag):
+            task = dag.tasks[name]
             path = f"{prefix}/{name}" if prefix else name
             record = self.records.get(path)
             component = self.components[task.component]
@@ -96,6 +99,22 @@ class _Walk:
             error=None if skipped else record.error,
             reason=record.error.message if skipped and record.error else "",
         )
+
+
+def in_order(dag: DagSpec) -> list[str]:
+    """The DAG's tasks, each after those it waits for; otherwise as they are written."""
+    waiting = {name: len(task.upstream) for name, task in dag.tasks.items()}
+    dependents: dict[str, list[str]] = {}
+    for name, task in dag.tasks.items():
+        for upstream in task.upstream:
+            dependents.setdefault(upstream, []).append(name)
+    ready = [name for name, count in waiting.items() if not count]
+    for name in ready:  # grows while it is walked
+        for dependent in dependents.get(name, ()):
+            waiting[dependent] -= 1
+            if not waiting[dependent]:
+                ready.append(dependent)
+    return ready
 
 
 def _state_below(record: TaskRecord | None, fallback: TaskState | None) -> TaskState | None:

@@ -1,0 +1,63 @@
+"""`cairn status|stop`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cairn.cli import options, output, words
+from cairn.cli.opening import opened
+from cairn.cli.tables import facts, table
+
+
+@click.command()
+@options.as_json
+def status(*, as_json: bool) -> None:
+    """The background host of this home, and the runs that have not ended."""
+    from cairn import __version__
+    from cairn.engine.background import BackgroundHost
+
+    with opened() as cairn:
+        host = BackgroundHost(cairn.home.background)
+        state = host.state()
+        runs = [_open_run(cairn, run) for run in cairn.records.open_runs()]
+        if as_json:
+            told = {"pid": state.pid, "started": state.started, "log": str(host.log)} if state else None
+            output.print_json({"version": __version__, "home": str(cairn.home.root), "host": told, "runs": runs})
+            return
+        here = f"process {state.pid}, started {words.ago(state.started)}; log {host.log}" if state else "none"
+        facts([("home", str(cairn.home.root)), ("background host", here)])
+        rows = [
+            (run["run_id"][:8], run["pipeline"], run["state"], f"process {run['pid']}" if run["pid"] else "no engine")
+            for run in runs
+        ]
+        table(("run", "pipeline", "state", "engine"), rows, empty="no open runs")
+
+
+def _open_run(cairn: Any, run: Any) -> dict[str, Any]:
+    owner = cairn.records.claimed(run.uid)
+    return {
+        "run_id": run.uid,
+        "job_id": run.job_id,
+        "pipeline": run.pipeline_name,
+        "state": str(run.state),
+        "pid": owner.pid if owner else None,
+    }
+
+
+@click.command()
+@options.as_json
+def stop(*, as_json: bool) -> None:
+    """End the background host. Its runs are let go as they are: steps that run go on, `cairn runs resume` takes them up."""
+    from cairn.engine.background import BackgroundHost
+
+    with opened() as cairn:
+        stopped = BackgroundHost(cairn.home.background).stop()
+        left = [run for run in cairn.records.open_runs() if cairn.records.claimed(run.uid) is None]
+        if as_json:
+            output.print_json({"stopped": stopped.pid if stopped else None, "runs": [run.uid for run in left]})
+            return
+        output.note(f"background host (process {stopped.pid}) ended" if stopped else "there is no background host")
+        for run in left if stopped else ():
+            output.note(f"run {run.job_id} goes on with `cairn runs resume {run.uid[:8]}`")
