@@ -279,7 +279,7 @@ class Driver:
             given["parameterValues"] = inputs.parameters
         if inputs.artifacts:
             given["artifacts"] = {
-                name: {"artifacts": [artifact_json(artifact) for artifact in artifacts]}
+                name: {"artifacts": [artifact_json(artifact, mounted=self._sees_workspace) for artifact in artifacts]}
                 for name, artifacts in inputs.artifacts.items()
             }
         return {"inputs": given, "outputs": outputs}
@@ -346,9 +346,14 @@ class Driver:
             )
         if self._workspace:
             os.makedirs(self._workspace, exist_ok=True)
-            if self.services.executor.can_mount():
+            if self._sees_workspace:
                 links.append((WORKSPACE_PATH, self._workspace))
         return tuple(links)
+
+    @property
+    def _sees_workspace(self) -> bool:
+        """Whether steps find the workspace where kfp.dsl looks for it."""
+        return bool(self._workspace) and self.services.executor.can_mount()
 
     def resources(self, ready: Ready, context: PlaceholderContext) -> Resources:
         leaf = ready.leaf
@@ -369,17 +374,18 @@ class Driver:
             self.warnings.append(text)
 
 
-def artifact_json(artifact: Artifact) -> dict[str, Any]:
-    """ml_pipelines.RuntimeArtifact as JSON."""
+def artifact_json(artifact: Artifact, *, mounted: bool = False) -> dict[str, Any]:
+    """ml_pipelines.RuntimeArtifact as JSON. `mounted`: the step sees the workspace under its usual path."""
     found: dict[str, Any] = {
         "name": artifact.display_name,
         "type": _type_json(artifact.type),
         "uri": artifact.uri,
         "metadata": artifact.metadata,
     }
-    if artifact.custom_path:
+    if artifact.custom_path:  # downloaded into the workspace
         found["customPath"] = artifact.custom_path
-        found["custom_path"] = artifact.custom_path  # kfp.dsl.executor reads this spelling
+        if mounted:
+            found["metadata"] = {**artifact.metadata, "_kfp_workspace": True}  # what kfp.dsl goes by
     return found
 
 

@@ -61,11 +61,12 @@ def _into_workspace(task: TaskNode, uri: str, services: Services, workspace: str
     source = services.store.path_of(uri)
     if source is None or not os.path.exists(source):
         raise StepError(f"download_to_workspace: there is nothing at {uri}")
-    target = os.path.join(workspace, ".artifacts", task.uid, os.path.basename(source.rstrip("/")))
+    # kfp.dsl looks for it there, as `artifact_json` tells it.
+    target = os.path.join(workspace, ".artifacts", services.store.step_path_of(uri).strip("/"))
     if os.path.exists(target):
         return target
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    staged = f"{target}.part"
+    staged = f"{target}.{task.uid}.part"
     if os.path.isdir(source):
         shutil.rmtree(staged, ignore_errors=True)
         shutil.copytree(source, staged, symlinks=True)

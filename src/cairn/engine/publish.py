@@ -14,6 +14,7 @@ from cairn.domain.artifacts import Artifact, ArtifactType
 from cairn.domain.runs import Exit, TaskOutputs
 from cairn.domain.states import ExitReason
 from cairn.domain.values import ParameterType, Value
+from cairn.engine.custom_paths import bring
 from cairn.engine.driver import Attempt
 from cairn.engine.ports import ArtifactStore
 from cairn.engine.resolve import coerce
@@ -58,8 +59,10 @@ def check_exit(ended: Exit) -> None:
 
 
 def is_large(attempt: Attempt, store: ArtifactStore) -> bool:
-    """Whether digesting the outputs is work for another thread (more than 4 MiB, or a tree)."""
+    """Whether publishing the outputs is work for another thread: more than 4 MiB, a tree, something to be copied."""
     total = 0
+    if attempt.output_uris and _names_custom_path(attempt, store):
+        return True
     for uri in attempt.output_uris.values():
         path = store.path_of(uri)
         if path is None:
@@ -77,6 +80,16 @@ def is_large(attempt: Attempt, store: ArtifactStore) -> bool:
         except OSError:
             continue
     return total > INLINE_BYTES
+
+
+def _names_custom_path(attempt: Attempt, store: ArtifactStore) -> bool:
+    path = store.path_of(attempt.layout.output_file)
+    try:
+        with open(path or "", "rb") as file:
+            text = file.read()
+    except OSError:
+        return False
+    return b'"custom_path"' in text or b'"customPath"' in text
 
 
 def publish(attempt: Attempt, services: Services, run_uid: str) -> Published:
@@ -165,7 +178,9 @@ def _artifact(
 ) -> Artifact:
     uri = item.get("uri") or attempt.output_uris[name]
     custom_path = item.get("customPath") or item.get("custom_path") or ""
-    path = custom_path or services.store.path_of(uri)
+    path = services.store.path_of(uri)
+    if custom_path and path is not None:
+        bring(attempt, custom_path, path)
     metadata = {**initial, **(item.get("metadata") or {})}
     fingerprint = services.store.fingerprint(path) if path is not None else None
     if fingerprint is None and path is not None and not metadata and kind.schema_title not in _METADATA_ONLY:
@@ -178,7 +193,6 @@ def _artifact(
         uri=uri,
         metadata=metadata,
         display_name=item.get("name") or name,
-        custom_path=custom_path,
         fingerprint=fingerprint,
         create_time=services.clock.now(),
     )
