@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 
 from cairn.spec.dag_checks import DagChecks
 from cairn.spec.executor_checks import check_executor
-from cairn.spec.reader import Bad
+from cairn.spec.reader import Bad, nearest, shown
 from cairn.spec.types import ComponentInput, ComponentSpec
-
 
 MAX_CONDITIONS = 500  # compiling one takes milliseconds
 
@@ -20,6 +19,12 @@ def check_pipeline(root: ComponentSpec, components: Mapping[str, ComponentSpec],
     """`labels` are the executor labels of components, for places. Raises Bad with the path inside the document."""
     everything: dict[tuple[str, ...], ComponentSpec] = {("root",): root}
     everything.update({("components", name): found for name, found in components.items()})
+    for place, component in everything.items():
+        try:
+            _check_components(component, components)
+        except Bad as bad:
+            raise bad.at(*place) from None
+    _check_recursion(root, components)
     iterated = _iterated_components([root, *components.values()])
     items = _loop_items(root, components)
     conditions = sum(
@@ -43,7 +48,15 @@ def check_pipeline(root: ComponentSpec, components: Mapping[str, ComponentSpec],
                 DagChecks(component, component.dag, components, needed, items, component.name in iterated).check()
             except Bad as bad:
                 raise bad.at(*place) from None
-    _check_recursion(root, components)
+
+
+def _check_components(component: ComponentSpec, components: Mapping[str, ComponentSpec]) -> None:
+    for name, task in component.dag.tasks.items() if component.dag is not None else ():
+        if task.component not in components:
+            raise Bad(
+                f"there is no component {shown(task.component)}{nearest(task.component, components)}",
+                *("dag", "tasks", name, "componentRef", "name"),
+            )
 
 
 def _iterated_components(found: Iterable[ComponentSpec]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from cairn.domain.values import ParameterType, Value
 from cairn.errors import SpecError
 from cairn.spec.coercion import NUMBERS, coerce
 from cairn.spec.conditions import selector_steps
-from cairn.spec.definitions import constant, fitted
+from cairn.spec.definitions import constant
 from cairn.spec.kfp_conditions import requoted
 from cairn.spec.platform import sources
 from cairn.spec.reader import Bad

@@ -52,20 +52,14 @@ class DagChecks:
         self._outputs()
 
     def _task(self, task: TaskSpec) -> None:
-        component = self.components.get(task.component)
-        if component is None:
-            raise Bad(
-                f"there is no component {shown(task.component)}{nearest(task.component, self.components)}",
-                "componentRef",
-                "name",
-            )
+        component = self.components[task.component]
         for name in task.upstream:
             if name not in self.dag.tasks:
                 place = ("dependentTasks",) if not _reads(task, name) else ("inputs", *_reads(task, name))
                 raise Bad(f"there is no task {shown(name)} beside it{nearest(name, self.dag.tasks)}", *place)
+        self._iterator(task, component)
         self._parameters(task, component)
         self._artifacts(task, component)
-        self._iterator(task, component)
         if task.condition:
             self._condition(task)
         for source in sources(component.platform):
@@ -148,10 +142,7 @@ class DagChecks:
     def _component_of(self, task: str) -> ComponentSpec:
         if task not in self.dag.tasks:
             raise Bad(f"there is no task {shown(task)} beside it{nearest(task, self.dag.tasks)}")
-        name = self.dag.tasks[task].component
-        if name not in self.components:
-            raise Bad(f"task {task} has no component")
-        return self.components[name]
+        return self.components[self.dag.tasks[task].component]
 
     def _artifacts(self, task: TaskSpec, component: ComponentSpec) -> None:
         declared = component.input_artifacts

@@ -84,6 +84,8 @@ def _parse_json(text: str, origin: str) -> Any:
     except RecursionError:
         raise SpecError(TOO_DEEP, place=origin) from None
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and text.startswith("---", error.pos):
+            return _NOT_JSON  # YAML documents that are JSON each
         if text.lstrip()[1:2] in ('"', "}") or text.lstrip().startswith("[") or origin.endswith(".json"):
             raise SpecError(f"is not valid JSON: {error.msg}", place=f"{origin}:{error.lineno}") from None
         return _NOT_JSON  # a YAML flow mapping: {a: b}
@@ -124,17 +126,16 @@ def check_depth(document: Any, origin: str) -> None:
 
 def depth_of(document: Any) -> int:
     """Levels of lists and mappings; stops counting just above MAX_DEPTH."""
-    level, depth = [document], 0
+    depth, level = 0, [document] if isinstance(document, (dict, list)) else []
     while level and depth <= MAX_DEPTH:
-        below: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                below.extend(value.values())
-            elif isinstance(value, list):
-                below.extend(value)
         depth += 1
-        level = below
-    return depth - 1
+        level = [
+            value
+            for container in level
+            for value in (container.values() if isinstance(container, dict) else container)
+            if isinstance(value, (dict, list))
+        ]
+    return depth
 
 
 def scalar(text: str) -> Any:

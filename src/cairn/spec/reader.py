@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from cairn.errors import SpecError
@@ -63,7 +64,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or "" when nothing is near."""
     import difflib
 
-    found = difflib.get_close_matches(name[:MAX_NAME], [*known], n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name[:MAX_NAME], [*islice(known, 1000)], n=1, cutoff=0.6)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 

@@ -116,7 +116,7 @@ class _Reader:
             else:  # DocumentEndEvent
                 return value
             if weight > MAX_WEIGHT:
-                raise self.refuse("is too large once its aliases are expanded")
+                raise self.refuse("holds too many values, each alias counted as what it stands for")
             if stack:
                 self._place(stack[-1], value)
 
