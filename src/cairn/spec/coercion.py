@@ -51,15 +51,16 @@ def with_integers(value: Value) -> Value:
     """A list or mapping of a document, with integers where the author wrote them.
 
     The compiler passes constants through protobuf's Struct, which has doubles only: 3 is written as 3.0. A whole number
-    becomes an integer again, except in a list that also has fractions: all of its numbers were doubles.
+    becomes an integer again, except in a list of nothing but numbers of which one has a fraction: all were doubles.
     """
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, dict):
         return {key: with_integers(item) for key, item in value.items()}
     if isinstance(value, list):
-        if any(isinstance(item, float) and not item.is_integer() for item in value):
-            return [item if isinstance(item, float) else with_integers(item) for item in value]
+        doubles = all(isinstance(item, float) for item in value)
+        if doubles and not all(item.is_integer() for item in value):
+            return value
         return [with_integers(item) for item in value]
     return value
 

@@ -10,6 +10,7 @@ from cairn.spec.coercion import with_integers
     [
         ([1.0, 2.0], [1, 2]),
         ([1.0, 2.5], [1.0, 2.5]),  # a list of doubles
+        ([1.0, 2.5, "x"], [1, 2.5, "x"]),
         ({"epochs": 10.0, "rate": 0.5}, {"epochs": 10, "rate": 0.5}),
         ([{"a": 1.0}, [2.0], "3.0", True], [{"a": 1}, [2], "3.0", True]),
         ({}, {}),
