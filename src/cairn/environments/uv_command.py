@@ -47,7 +47,7 @@ def index_options(spec: UvSpec) -> list[str]:
         options += ["--index", _expanded(url, variables)]
     for place in spec.find_links:
         options += ["--find-links", _expanded(place, variables)]
-    if spec.extra_index_urls:
+    if spec.extra_index_urls and "UV_INDEX_STRATEGY" not in os.environ:
         # pip takes the best version of any index; uv's own default, the first index that has the name, protects from
         # a stranger's package only where the user has put the private index first.
         options += ["--index-strategy", "unsafe-best-match"]
