@@ -61,6 +61,17 @@ class LocalSecrets:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return str(directory)
 
+    def delete_volume(self, name: str) -> None:
+        import shutil  # only pipelines that delete a claim
+
+        directory = self._volumes / _checked(name, "volume")
+        try:
+            shutil.rmtree(directory)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise InputRefused(f"cannot be removed: {error.strerror}", place=str(directory)) from None
+
     def _directory(self, root: Path, name: str, kind: str) -> Path | None:
         directory = root / _checked(name, kind)
         return directory if directory.is_dir() else None

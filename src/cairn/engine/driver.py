@@ -18,6 +18,7 @@ from cairn.domain.runs import CacheComparison, Failure, Run, TaskInputs, TaskOut
 from cairn.domain.states import TaskState
 from cairn.domain.values import Spilled, Value
 from cairn.engine.cache import cache_parts, component_digest, digest, key_of
+from cairn.engine.claims import claim_warnings, is_claim, settle_claim
 from cairn.engine.decide import Finished, Iterate, Skip, Unfold
 from cairn.engine.final_status import final_status, success_spelling
 from cairn.engine.fit import fit, resources_of
@@ -126,6 +127,11 @@ class Driver:
             task.inputs = inputs
             if isinstance(task.component.executor, ImporterSpec):
                 return self._import(task, inputs)
+            if is_claim(task.component):
+                outputs = settle_claim(task.component, inputs, self.run, self.services.secrets)
+                for warning in claim_warnings(inputs):
+                    self.warn(warning)
+                return Finished(task, TaskState.SUCCEEDED, outputs)
             return Ready(task, inputs, self.leaves[task.spec.component])
         except CairnError as error:
             step_error = error if isinstance(error, StepError) else StepError(error.message, remedy=error.remedy)

@@ -339,3 +339,6 @@ class Secrets(Protocol):
 
     def volume_directory(self, name: str) -> str:
         """The local directory that stands for a persistent volume claim; created when absent."""
+
+    def delete_volume(self, name: str) -> None:
+        """Remove that directory with all it holds; missing is no error."""

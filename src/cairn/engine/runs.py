@@ -12,6 +12,7 @@ from cairn.domain.resources import Capacity
 from cairn.domain.runs import Run, RunSettings
 from cairn.domain.states import RunState
 from cairn.domain.values import Value
+from cairn.engine.claims import is_claim
 from cairn.engine.faultpoints import point
 from cairn.engine.fit import fit, resources_of
 from cairn.engine.loop import Engine
@@ -93,7 +94,7 @@ class RunService:
                 raise UnsupportedFeature(
                     "a CustomJob as an executor cannot run as a process on this machine yet", place=f"components.{name}"
                 )
-            if isinstance(component.executor, ContainerSpec):
+            if isinstance(component.executor, ContainerSpec) and not is_claim(component):
                 self._check_mounts(component)
                 plans[name] = self.services.environments.plan(
                     name, component.executor, images, strict=settings.strict, in_place=settings.in_place
