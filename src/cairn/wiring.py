@@ -138,6 +138,12 @@ class Cairn:
 
         return Engine(self.services, self.capacity, observer=observer)
 
+    def __enter__(self) -> Cairn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         made = self.__dict__
         if "executor" in made:

@@ -43,14 +43,28 @@ class Step:
         return self.kind == "loop" and len(self.children) > SHOWN_ITERATIONS
 
 
+    def settle(self) -> None:
+        """An iteration has no record of its own: its state is what its tasks make of it."""
+        inside = {child.state for child in self.children.values()}
+        for state in (TaskState.FAILED, TaskState.RUNNING, TaskState.CANCELLED):
+            if state in inside:
+                self.state = state
+                return
+        if TaskState.PENDING in inside or not inside:
+            self.state = TaskState.RUNNING if TaskState.SUCCEEDED in inside else TaskState.PENDING
+        else:
+            self.state = TaskState.SUCCEEDED if TaskState.SUCCEEDED in inside else TaskState.SKIPPED
+
+
 class Row:
     """One line of the view; `depth` is how deep it is nested."""
 
-    __slots__ = ("depth", "step")
+    __slots__ = ("depth", "label", "step")
 
-    def __init__(self, depth: int, step: Step) -> None:
+    def __init__(self, depth: int, step: Step, label: str = "") -> None:
         self.depth = depth
         self.step = step
+        self.label = label or step.label
 
 
 class Progress:
@@ -164,6 +178,13 @@ def _count(counts: dict[TaskState, int], before: TaskState | None, after: TaskSt
 def _flat(steps: Iterable[Step], depth: int, *, closed: bool) -> Iterator[Row]:
     """Depth first. `closed`: what ended well is one row, however much is in it."""
     for step in steps:
+        if step.kind == "iteration":
+            step.settle()
+            if len(step.children) == 1:  # `[0] train` in one row
+                only = next(iter(step.children.values()))
+                yield Row(depth, only, f"{step.label} {only.label}")
+                yield from _flat(only.children.values(), depth + 1, closed=closed)
+                continue
         yield Row(depth, step)
         if step.collapsed or (closed and step.state in (TaskState.SUCCEEDED, TaskState.SKIPPED)):
             continue

@@ -1,0 +1,67 @@
+"""A run as HTML for a notebook. Whatever comes from a run is escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from cairn.sdk.results import Run
+
+SHOWN_TASKS = 100
+_COLOURS = {"SUCCEEDED": "#1a7f37", "FAILED": "#cf222e", "RUNNING": "#0969da", "CANCELLED": "#9a6700"}
+
+
+def run_html(run: Run) -> str:
+    """A heading, then tables of outputs, tasks and artifacts."""
+    parts = [
+        f"<div><strong>{escape(run.job_id)}</strong> {_state(run.state)} "
+        f"<span style='opacity:.7'>{run.seconds:.2f} s · {escape(run.uid)}</span></div>"
+    ]
+    if run.error is not None:
+        place = f"{run.error.place}: " if run.error.place else ""
+        parts.append(f"<pre style='color:#cf222e'>{escape(place + run.error.message)}</pre>")
+    outputs = run.outputs
+    if outputs:
+        parts.append(_table(("output", "value"), [(escape(name), escape(_text(value))) for name, value in outputs.items()]))
+    tasks = run.tasks
+    rows = [
+        (
+            escape(task.path),
+            _state(task.state),
+            "cached" if task.cached else f"{task.seconds:.2f} s" if task.seconds else "",
+            escape(_text(task.outputs)) if task.outputs else "",
+        )
+        for task in tasks[:SHOWN_TASKS]
+    ]
+    parts.append(_table(("task", "state", "took", "outputs"), rows))
+    if len(tasks) > SHOWN_TASKS:
+        parts.append(f"<div>and {len(tasks) - SHOWN_TASKS} more</div>")
+    artifacts = [(name, found) for name, found in run.artifacts.items() if not isinstance(found, list)][:SHOWN_TASKS]
+    if artifacts:
+        told = [
+            (escape(name), escape(one.type), escape(one.uri), escape(_text(one.metadata)) if one.metadata else "")
+            for name, one in artifacts
+        ]
+        parts.append(_table(("artifact", "type", "uri", "metadata"), told))
+    return "\n".join(parts)
+
+
+def _state(state: str) -> str:
+    return f"<span style='color:{_COLOURS.get(state, 'inherit')}'>{escape(state)}</span>"
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Cells are HTML already."""
+    head = "".join(f"<th style='text-align:left'>{column}</th>" for column in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _text(value: Any, limit: int = 300) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+    return text if len(text) <= limit else text[: limit - 1] + "…"

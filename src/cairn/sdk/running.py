@@ -1,0 +1,197 @@
+"""`cairn.run`: a pipeline from Python, run in this process by the engine that the command line uses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cairn.domain.runs import ImageMapping, RunSettings
+from cairn.domain.runs import Run as RecordedRun
+from cairn.engine.sources import read_source
+from cairn.errors import CompileError, InputRefused, RunCancelled
+from cairn.sdk.results import Run, RunFailed
+from cairn.spec.load import load_text
+from cairn.wiring import Cairn, open_cairn
+
+if TYPE_CHECKING:
+    from cairn.engine.loop import Engine
+    from cairn.spec.types import Pipeline
+
+TURN_SECONDS = 0.5
+
+
+def run(
+    function_or_path: Any,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    name: str = "",
+    labels: Mapping[str, str] | None = None,
+    cache: bool | None = None,
+    cache_ttl_seconds: int = 0,
+    failure_policy: str = "",
+    strict: bool = False,
+    images: Mapping[str, str] | None = None,
+    in_place: bool = False,
+    pipeline_root: str = "",
+    notify: str = "",
+    home: str | os.PathLike[str] | None = None,
+    raise_on_failure: bool = True,
+    on_line: Callable[[str], None] | None = None,
+) -> Run:
+    """Run a pipeline to its end and return it.
+
+    `function_or_path`: a `@dsl.pipeline` or `@dsl.component` of this process, or the path of a .yaml, .json or .py file
+    (`file.py:function`). `images` maps patterns to `host` or `project:DIR`, the first match wins. `home` is CAIRN_HOME
+    when not given. `on_line` gets a line for each transition. Works in any thread, also where an event loop runs: it
+    blocks until the run has ended; in the main thread Ctrl-C cancels the run and is raised when its processes are gone.
+
+    Raises InputRefused (before anything is started), RunFailed unless `raise_on_failure` is false, RunCancelled.
+    """
+    with open_cairn(os.fspath(home) if home is not None else None) as cairn:
+        defaults = cairn.settings.run
+        settings = RunSettings(
+            use_cache=defaults.cache if cache is None else cache,
+            cache_ttl_seconds=cache_ttl_seconds or defaults.cache_ttl,
+            failure_policy=failure_policy or defaults.failure_policy,
+            executor=defaults.executor,
+            strict=strict or defaults.strict,
+            images=_images({**(images or {}), **cairn.settings.images}),
+            in_place=in_place,
+            notify=notify or defaults.notify,
+        )
+        pipeline = read(function_or_path, cairn)
+        accepted = cairn.runs.submit(
+            pipeline,
+            dict(arguments or {}),
+            settings=settings,
+            job_id=name,
+            labels=labels,
+            source=_source(function_or_path),
+            pipeline_root=pipeline_root,
+        )
+        _drive(cairn, accepted, pipeline, renewed=False, on_line=on_line)
+        found = Run(os.fspath(cairn.home.root), accepted.uid)
+    if found.state == "CANCELLED":
+        raise RunCancelled(f"run {found.job_id} was cancelled", remedy="Run.resume() goes on with it")
+    if raise_on_failure and found.state != "SUCCEEDED":
+        raise RunFailed(found)
+    return found
+
+
+def open_run(reference: str, *, home: str | os.PathLike[str] | None = None) -> Run:
+    """A recorded run, by uid, the beginning of one, or job id. Raises NotFound."""
+    with open_cairn(os.fspath(home) if home is not None else None) as cairn:
+        return Run(os.fspath(cairn.home.root), cairn.records.find_run(reference).uid)
+
+
+def resume(run: Run, function_or_path: Any = None) -> None:
+    with open_cairn(run.home) as cairn:
+        record = cairn.records.run(run.uid)
+        edited = read(function_or_path, cairn) if function_or_path is not None else None
+        if record.state == "SUCCEEDED" and edited is None:
+            raise InputRefused(f"run {record.job_id} has succeeded: there is nothing to go on with")
+        settings = msgspec.structs.replace(record.settings, detached=False)
+        record = msgspec.structs.replace(record, settings=settings)
+        pipeline = edited or cairn.runs.pipeline_of(record)
+        _drive(cairn, record, pipeline, renewed=record.state.terminal, on_line=None)
+
+
+def read(function_or_path: Any, cairn: Cairn) -> Pipeline:
+    """Raises SpecError, CompileError."""
+    if isinstance(function_or_path, str | os.PathLike):
+        return read_source(os.fspath(function_or_path), cairn.environments)
+    return load_text(_compiled(function_or_path), origin=_source(function_or_path))
+
+
+def _compiled(function: Any) -> str:
+    """What this process's own kfp compiles it to; kfp is imported here already, or `function` would not exist."""
+    from importlib import import_module
+
+    if not (callable(function) and type(function).__module__.startswith("kfp.")):
+        raise InputRefused(
+            f"{function!r} is no pipeline",
+            place="cairn.run",
+            remedy="give a function decorated with @dsl.pipeline or @dsl.component, or a file's path",
+        )
+    compiler = import_module("kfp.compiler").Compiler()
+    with tempfile.TemporaryDirectory(prefix="cairn-") as directory:
+        path = os.path.join(directory, "pipeline.yaml")
+        try:
+            compiler.compile(function, path)
+        except Exception as error:  # noqa: BLE001 - whatever kfp raises is about the user's pipeline
+            raise CompileError(f"{type(error).__name__}: {error}", place=_source(function)) from error
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+
+
+def _source(function_or_path: Any) -> str:
+    """The file it comes from, as it is recorded; "" for a notebook's cell."""
+    if isinstance(function_or_path, str | os.PathLike):
+        path, colon, function = os.fspath(function_or_path).partition(".py:")
+        return f"{os.path.abspath(path + '.py')}:{function}" if colon else os.path.abspath(path)
+    for attribute in ("pipeline_func", "python_func"):
+        inner = getattr(function_or_path, attribute, None)
+        file = getattr(getattr(inner, "__code__", None), "co_filename", "")
+        if file and os.path.isfile(file):
+            return os.path.abspath(file)
+    return ""
+
+
+def _images(images: Mapping[str, str]) -> tuple[ImageMapping, ...]:
+    return tuple(ImageMapping(pattern, target) for pattern, target in images.items())
+
+
+def _drive(
+    cairn: Cairn, record: RecordedRun, pipeline: Pipeline, *, renewed: bool, on_line: Callable[[str], None] | None
+) -> None:
+    engine = cairn.engine(_observer(on_line))
+    try:
+        cairn.runs.take(engine, record, renewed=renewed, pipeline=pipeline)
+        _turn(engine, record.uid)
+        if record.uid in engine.lost:
+            raise engine.lost[record.uid]
+    finally:
+        engine.close()
+
+
+def _turn(engine: Engine, uid: str) -> None:
+    """Until the run has ended. Ctrl-C in the main thread: the first cancels, the second one kills, both are waited for."""
+    asked = 0
+
+    def heard(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        engine.wake()
+
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, heard) if in_main else None
+    answered = 0
+    try:
+        while uid in engine.machines:
+            if asked > answered:
+                answered += 1
+                engine.cancel(uid, kill=answered > 1)
+            engine.turn(TURN_SECONDS)
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def _observer(on_line: Callable[[str], None] | None) -> Any:
+    if on_line is None:
+        return None
+
+    def committed(_run: object, batch: Any) -> None:
+        for record in batch.tasks:
+            if record.kind == "leaf":
+                on_line(f"{record.path}  {record.state.lower()}{'  cached' if record.cached else ''}")
+
+    return committed
