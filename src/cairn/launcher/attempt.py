@@ -340,8 +340,8 @@ class Attempt:
         if self._limits is not None:
             self._limits.close()
         self._publish(result)
-        self._send(result)
         self._unlock()
+        self._send(result)
 
     def _result(self) -> Dict[str, Any]:
         member = self._first_failure or self._members[0]

@@ -20,12 +20,13 @@ def _preload():  # type: ignore[no-untyped-def]  # noqa: ANN202 - naming types w
     try:
         import runpy
 
+        # First, because it imports the packages above: what they print names it, as in a fresh process.
+        details = runpy._get_module_details("kfp.dsl.executor_main")  # type: ignore[attr-defined]
         import kfp.dsl.executor_main  # noqa: F401
 
         del sys.modules["kfp.dsl.executor_main"]
         del sys.modules["kfp.dsl"].executor_main
         _use_argparse()  # type: ignore[no-untyped-call]
-        details = runpy._get_module_details("kfp.dsl.executor_main")  # type: ignore[attr-defined]
         sys.stdout.flush()
         sys.stderr.flush()
         printed = [os.pread(fd, 1 << 16, 0) for fd in output]

@@ -105,7 +105,10 @@ def end(call: Call, status: int) -> None:
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()
-    atexit._run_exitfuncs()
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:  # noqa: BLE001 - it was printed; before 3.10 it is raised as well, and the interpreter drops it
+        pass
     status = _flush(status)
     _clear(added)
     gc.collect()
@@ -131,9 +134,9 @@ def _become_main(call: Call) -> None:
         sys.orig_argv[:] = [sys.orig_argv[0], "-m", RUNTIME_MODULE, *call.arguments]
     _restart_clocks()
     gc.enable()
-    for fd, text in ((1, preload.output), (2, preload.errors)):
+    for stream, text in ((sys.stdout, preload.output), (sys.stderr, preload.errors)):
         if text:
-            os.write(fd, text)
+            stream.write(text.decode(stream.encoding, "replace"))
 
 
 def _restart_clocks() -> None:

@@ -108,7 +108,7 @@ OBSERVED = {
             import os, sys, signal, gc, threading
             main = sys.modules['__main__']
             return {
-                'argv': sys.argv[0], 'arguments': len(sys.argv), 'orig_argv': sys.orig_argv[1:3],
+                'argv': sys.argv[0], 'arguments': len(sys.argv), 'orig_argv': getattr(sys, 'orig_argv', [])[1:3],
                 'executable': sys.executable, 'prefix': sys.prefix, 'flags': str(sys.flags), 'path': sys.path,
                 'base': getattr(sys, '_base_executable', ''), 'xoptions': str(sys._xoptions), 'warn': sys.warnoptions,
                 'cwd': os.getcwd(), 'environ': dict(os.environ), 'umask': oct(os.umask(0o22)),
@@ -253,12 +253,12 @@ def test_a_forked_step_cannot_be_told_from_a_fresh_process(executor, components,
     for variables in ({}, FRESH):
         request = components.call(OBSERVED[name], inputs, variables=variables)
         found = run(executor, request)
-        observed.append(_observation(request, found))
+        observed.append(observation(request, found))
     forked, fresh = observed
     assert forked == fresh
 
 
-def _observation(request, found):
+def observation(request, found):
     """All a step leaves behind, with what differs between any two attempts taken out."""
     seen = {"reason": found.reason, "code": found.code, "signal": found.signal}
     roots = sorted([Path(request.directory), *map(Path, request.create_directories)])
