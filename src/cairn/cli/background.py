@@ -49,7 +49,10 @@ def _open_run(cairn: Any, run: Any) -> dict[str, Any]:
 @click.command()
 @options.as_json
 def stop(*, as_json: bool) -> None:
-    """End the background host. Its runs are let go as they are: steps that run go on, `cairn runs resume` takes them up."""
+    """End the background host.
+
+    Its runs are let go as they are: steps that run go on, `cairn runs resume` takes them up.
+    """
     from cairn.engine.background import BackgroundHost
 
     with opened() as cairn:

@@ -76,7 +76,9 @@ def _refuse(error: CairnError, *, as_json: bool) -> int:
 def _defect(error: Exception, *, with_trace: bool, as_json: bool) -> int:
     where = _write_trace()
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    told = CairnError(f"a defect of Cairn: {output.one_line(said)}", remedy=f"the trace is in {where}; please report it")
+    told = CairnError(
+        f"a defect of Cairn: {output.one_line(said)}", remedy=f"the trace is in {where}; please report it"
+    )
     output.complain(told)
     if with_trace:
         _show_trace()

@@ -43,7 +43,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, words) for name, (_, words) in self.entries.items()])
 
 
-def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:  # noqa: FBT001
+def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
         from cairn import __version__
 
@@ -68,7 +68,9 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
 def cairn() -> None:
     """Run machine-learning pipelines written for Kubeflow Pipelines and Vertex AI Pipelines on this machine.
 

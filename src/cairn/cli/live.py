@@ -30,7 +30,7 @@ _SYMBOLS = {
     TaskState.FAILED: ("✗", "!"),
     TaskState.RUNNING: ("●", "*"),
     TaskState.CANCELLED: ("⊘", "x"),
-    TaskState.SKIPPED: ("–", "-"),
+    TaskState.SKIPPED: ("╌", "-"),
     TaskState.PENDING: ("○", "."),
 }
 _NARROW = 24
@@ -128,7 +128,7 @@ def segments(row: Row, told: str, now: int = 0) -> list[Segment]:
     style = STYLES[step.state]
     wide = (sys.stderr.encoding or "").lower().startswith("utf")
     symbol = _SYMBOLS[step.state][0 if wide else 1]
-    label = f"{row.label} × {len(step.children)}" if step.collapsed else row.label
+    label = f"{row.label} ({len(step.children)})" if step.collapsed else row.label
     found: list[Segment] = [("  " * row.depth, ""), (f"{symbol} ", style), (output.clean(label).ljust(_NARROW), "")]
     if step.cached:
         found.append(("  cached", "dim"))

@@ -42,7 +42,6 @@ class Step:
     def collapsed(self) -> bool:
         return self.kind == "loop" and len(self.children) > SHOWN_ITERATIONS
 
-
     def settle(self) -> None:
         """An iteration has no record of its own: its state is what its tasks make of it."""
         inside = {child.state for child in self.children.values()}
@@ -161,7 +160,11 @@ class Progress:
             else:
                 parent_path, _, name = path.rpartition("/")
                 label = label or name
-                parent = self._step(parent_path, "iteration" if parent_path.endswith("]") else "dag") if parent_path else None
+                parent = (
+                    self._step(parent_path, "iteration" if parent_path.endswith("]") else "dag")
+                    if parent_path
+                    else None
+                )
             step = self.steps[path] = Step(path, label, kind, component)
             (parent.children if parent is not None else self.roots)[path] = step
         return step

@@ -15,7 +15,9 @@ LOOSE_AGE = "1h"  # a run may be about to record what it has just written
 
 
 @click.command()
-@click.option("--older-than", metavar="DURATION", help="Only what has not changed, or been used, for so long: 12h, 30d.")
+@click.option(
+    "--older-than", metavar="DURATION", help="Only what has not changed, or been used, for so long: 12h, 30d."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @options.as_json
 def gc(*, older_than: str | None, dry_run: bool, as_json: bool) -> None:

@@ -25,7 +25,13 @@ _STYLES = {RunState.SUCCEEDED: "green", RunState.FAILED: "red", RunState.CANCELL
 
 
 def tell(
-    cairn: Cairn, pipeline: Pipeline, run: Run, *, as_json: bool, with_trace: bool = False, progress: Progress | None = None
+    cairn: Cairn,
+    pipeline: Pipeline,
+    run: Run,
+    *,
+    as_json: bool,
+    with_trace: bool = False,
+    progress: Progress | None = None,
 ) -> int:
     """Say what the run came to; its exit status. `progress`: what was seen of it, so that a large run that went well
     needs no look at its records."""
@@ -52,9 +58,8 @@ def _tell(cairn: Cairn, run: Run, records: list[TaskRecord], count: int) -> None
     took = words.duration(report.seconds_between(run.start_time, run.end_time))
     tasks = words.plural(len(leaves) or count, "task")
     told = f", {cached:,} from the cache" if cached else ""
-    output.say(
-        f"{paint('run', 'bold')} {run.job_id} {paint(run.state.lower(), _STYLES.get(run.state, 'dim'))} in {took} ({tasks}{told})"
-    )
+    state = paint(run.state.lower(), _STYLES.get(run.state, "dim"))
+    output.say(f"{paint('run', 'bold')} {run.job_id} {state} in {took} ({tasks}{told})")
     tell_results(cairn, run, records)
     output.say(f"look further: {paint(f'cairn runs show {run.uid[:8]}', 'cyan')}")
 
@@ -119,9 +124,7 @@ def _tell_artifacts(leaves: list[TaskRecord]) -> None:
         output.say(f"  and {len(pairs) - SHOWN_ARTIFACTS} more")
 
 
-def _tell_failures(
-    cairn: Cairn, pipeline: Pipeline, run: Run, records: list[TaskRecord], *, with_trace: bool
-) -> None:
+def _tell_failures(cairn: Cairn, pipeline: Pipeline, run: Run, records: list[TaskRecord], *, with_trace: bool) -> None:
     """On standard error: each of the first failed steps, and how to go on."""
     leaves = report.leaves(pipeline, run, records, cairn.store)
     failed = [leaf for leaf in leaves if leaf.state is TaskState.FAILED]

@@ -29,7 +29,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str =
         # The first column holds what other commands take as a reference: it is never cut.
         shown.add_column(column.upper(), no_wrap=at == 0, overflow="ellipsis" if at == 0 else "fold")
     for row in rows:
-        shown.add_row(*(_cell(cell, Text) for cell in row))
+        shown.add_row(*(Text(output.one_line(cell), style=_STATES.get(cell, "")) for cell in row))
     Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False).print(shown)
 
 
@@ -56,7 +56,3 @@ _STATES = {
     "SKIPPED": "bright_black",
     "PENDING": "bright_black",
 }
-
-
-def _cell(text: str, make: type) -> object:
-    return make(output.one_line(text), style=_STATES.get(text, ""))

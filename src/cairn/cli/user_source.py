@@ -88,7 +88,8 @@ def _function(tree: ast.Module | None, name: str) -> ast.FunctionDef | ast.Async
         return None
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     named = [node for node in found if node.name == name]
-    return (named or found or [None])[-1]
+    chosen = named or found
+    return chosen[-1] if chosen else None
 
 
 def _lines(text: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:

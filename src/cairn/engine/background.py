@@ -1,7 +1,7 @@
 """The background host of a home, seen from outside: is one there, start it, stop it.
 
-The host (`cairn.api.background`) is one process per home. It holds `host.lock` for as long as it lives, so that liveness
-is never a guess; runs reach it through the database alone. `gate.lock` is held by whoever wants a host to be there and
+The host (`cairn.api.background`) is one process per home. It holds `host.lock` for as long as it lives, so liveness is
+never a guess; runs reach it through the database alone. `gate.lock` is held by whoever wants a host to be there and
 by a host that is about to leave: a run that was recorded before `ensure` is never left behind.
 """
 
@@ -69,7 +69,7 @@ class BackgroundHost:
                 state = self.state()
                 if state is not None:
                     return state.pid
-                if process is not None and os.waitpid(process, os.WNOHANG)[0]:
+                if os.waitpid(process, os.WNOHANG)[0]:
                     break
                 time.sleep(0.02)
         raise CairnError("the background host does not start", place=str(self.log), remedy="its log says why")

@@ -48,8 +48,8 @@ class Leaf(msgspec.Struct, frozen=True):
 def leaves(pipeline: Pipeline, run: Run, records: Iterable[TaskRecord], store: Unspiller) -> list[Leaf]:
     """Every leaf task in the order of the pipeline, iterations in theirs.
 
-    Leaves below a nested pipeline or loop that never unfolded have no record: they take its end for theirs, and their path
-    has no index where a loop's items were never known.
+    Leaves below a nested pipeline or loop that never unfolded have no record: they take its end for theirs, and their
+    path has no index where a loop's items were never known.
     """
     return list(_Walk(pipeline, run, records, store).dag(pipeline.root.dag, "", None))
 
@@ -83,7 +83,9 @@ class _Walk:
             elif record is None or record.state is not TaskState.SUCCEEDED:  # else it had no items
                 yield from self.dag(component.dag, path, below)
 
-    def _leaf(self, name: str, component: str, path: str, record: TaskRecord | None, fallback: TaskState | None) -> Leaf:
+    def _leaf(
+        self, name: str, component: str, path: str, record: TaskRecord | None, fallback: TaskState | None
+    ) -> Leaf:
         if record is None:
             return Leaf(name, component, path, fallback or self.unrecorded)
         skipped = record.state is TaskState.SKIPPED

@@ -96,7 +96,7 @@ class Upkeep:
         return sum(self._remove(path) for path in gone)
 
     def collect(self, *, older_than: float, environments_older_than: float, dry_run: bool = False) -> Collected:
-        """Remove what nothing refers to and what has not been used for so many seconds. Buckets are the user's: never."""
+        """Remove what nothing refers to or has not been used for so many seconds. Buckets are the user's: never."""
         open_runs = self.records.open_runs()
         kept = self._paths(self.records.referenced())
         kept |= {f"{self.home.store}/{run.pipeline_name}/{run.uid}" for run in open_runs}
@@ -189,7 +189,7 @@ def read_manifest(source: Path) -> Manifest:
 
 
 def moved_records(source: Path, manifest: Manifest, home: Home, scratch: Path) -> Path:
-    """The backup's records with every path of the old home's trees in terms of `home`; itself where that is the same."""
+    """The backup's records with the old home's paths in terms of `home`; as they are when it is the same."""
     records = source / RECORDS_FILE
     if manifest.home == str(home.root):
         return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,15 @@ _COLOURS = {"SUCCEEDED": "#1a7f37", "FAILED": "#cf222e", "RUNNING": "#0969da", "
 
 def run_html(run: Run) -> str:
     """A heading, then tables of outputs, tasks and artifacts."""
-    parts = [
-        f"<div><strong>{escape(run.job_id)}</strong> {_state(run.state)} "
-        f"<span style='opacity:.7'>{run.seconds:.2f} s · {escape(run.uid)}</span></div>"
-    ]
+    about = f"<span style='opacity:.7'>{run.seconds:.2f} s · {escape(run.uid)}</span>"
+    parts = [f"<div><strong>{escape(run.job_id)}</strong> {_state(run.state)} {about}</div>"]
     if run.error is not None:
         place = f"{run.error.place}: " if run.error.place else ""
         parts.append(f"<pre style='color:#cf222e'>{escape(place + run.error.message)}</pre>")
     outputs = run.outputs
     if outputs:
-        parts.append(_table(("output", "value"), [(escape(name), escape(_text(value))) for name, value in outputs.items()]))
+        pairs = [(escape(name), escape(_text(value))) for name, value in outputs.items()]
+        parts.append(_table(("output", "value"), pairs))
     tasks = run.tasks
     rows = [
         (
@@ -53,7 +53,7 @@ def _state(state: str) -> str:
     return f"<span style='color:{_COLOURS.get(state, 'inherit')}'>{escape(state)}</span>"
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Cells are HTML already."""
     head = "".join(f"<th style='text-align:left'>{column}</th>" for column in columns)
     body = "".join(

@@ -124,7 +124,7 @@ def _compiled(function: Any) -> str:
         path = os.path.join(directory, "pipeline.yaml")
         try:
             compiler.compile(function, path)
-        except Exception as error:  # noqa: BLE001 - whatever kfp raises is about the user's pipeline
+        except Exception as error:
             raise CompileError(f"{type(error).__name__}: {error}", place=_source(function)) from error
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -161,7 +161,7 @@ def _drive(
 
 
 def _turn(engine: Engine, uid: str) -> None:
-    """Until the run has ended. Ctrl-C in the main thread: the first cancels, the second one kills, both are waited for."""
+    """Until the run has ended. Ctrl-C in the main thread: the first cancels, the second one kills; both wait."""
     asked = 0
 
     def heard(*_: object) -> None:

@@ -83,7 +83,7 @@ def resume(
 ) -> int:
     """Go on with RUN: steps that succeeded are kept, steps that still run are adopted, everything else runs again.
 
-    With an edited PIPELINE only what the edit touches runs again. Of a run that succeeded, only an edit has anything left to do.
+    With an edited PIPELINE only what the edit touches runs again; a run that succeeded needs one.
     """
     with opened() as cairn:
         run = options.find_run(cairn, reference)

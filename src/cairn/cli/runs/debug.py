@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -46,12 +47,14 @@ exec(_cairn_load({file!r}, {name!r}, {line!r}), globals())
 @options.task_argument(required=True)
 @click.option("--pdb", "with_pdb", is_flag=True, help="Enter pdb where an exception was raised.")
 @click.option("--listen", metavar="PORT", type=click.IntRange(1, 65535), help="Wait for an IDE (debugpy) on this port.")
-@click.option("--recorded-source", is_flag=True, help="Run the recorded source even where the pipeline's file is found.")
+@click.option(
+    "--recorded-source", is_flag=True, help="Run the recorded source even where the pipeline's file is found."
+)
 def debug(reference: str, task: str, *, with_pdb: bool, listen: int | None, recorded_source: bool) -> int:
-    """Run TASK of RUN once more with its recorded inputs, in its own environment, here: a breakpoint() or pdb has the terminal.
+    """Run TASK of RUN once more, here, with its recorded inputs and environment: breakpoint() has the terminal.
 
-    Where the pipeline's Python file is found, its function is what runs, as it is now, so that breakpoints set in it are
-    hit. Nothing of RUN changes; outputs go to a directory of their own. Exits with the step's own status.
+    Where the pipeline's Python file is found, its function is what runs, as it is now, so that breakpoints set in it
+    are hit. Nothing of RUN changes; outputs go to a directory of their own. Exits with the step's own status.
     """
     if with_pdb and listen:
         raise InputRefused("one debugger at a time", place="--pdb --listen", remedy="choose one")
@@ -85,16 +88,14 @@ def lay_out(cairn: Cairn, run: Run, task: str) -> StartAttempt:
     if record.component not in plans:
         raise InputRefused("runs no command of its own", place=record.path)
     plan = plans[record.component]
-    ready = cairn.environments.find(plan) or cairn.environments.build(plan, lambda line: output.note(line))
+    ready = cairn.environments.find(plan) or cairn.environments.build(plan, output.note)
     scratch = cairn.home.root / "debug" / f"{run.uid[:8]}-{record.name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
     records = cairn.records.tasks(run.uid)
-    return replay(
-        run, pipeline, record, records, cairn.services, plans, cairn.capacity, ready, os.fspath(scratch)
-    )
+    return replay(run, pipeline, record, records, cairn.services, plans, cairn.capacity, ready, os.fspath(scratch))
 
 
 def source_of(process: ProcessSpec, place: Place | None) -> str:
-    """What goes into ephemeral_component.py: the recorded source, or one that loads the function from the user's file."""
+    """What goes into ephemeral_component.py: the recorded source, or one that loads the user's file's function."""
     if place is None:
         return process.call_source
     imports = "\n".join(process.call_source.splitlines()[: place.compiled_first - 1])
@@ -159,10 +160,11 @@ def foreground(command: list[str], process: ProcessSpec, request: StartAttempt) 
         raise InputRefused(f"this machine does not let the step see its mounts: {error}", place=command[0]) from None
     finally:
         signal.signal(signal.SIGINT, before)
-    return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+    status: int = ended.returncode
+    return status if status >= 0 else 128 - status
 
 
-def _entering(process: ProcessSpec, request: StartAttempt) -> object:
+def _entering(process: ProcessSpec, request: StartAttempt) -> Callable[[], None]:
     """What the child does before the command: signals as from a shell, and the step's own view of the file system."""
     links = [list(link) for link in process.links]
 
