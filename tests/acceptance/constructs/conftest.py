@@ -82,7 +82,7 @@ class Cli:
     ) -> "subprocess.CompletedProcess[str]":
         environment = {**os.environ, "CAIRN_HOME": str(self.home), "NO_COLOR": "1", **(variables or {})}
         return subprocess.run(
-            [sys.executable, "-m", "cairn.cli.main", *arguments],
+            [sys.executable, "-m", "cairn", *arguments],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -91,18 +91,9 @@ def read(data: Input[Dataset]) -> str:
         return f"{file.read()} {data.metadata['wrote']} {data.name}"
 
 
-@dsl.pipeline
-def _choose_dataset(flag: bool) -> Dataset:
-    with dsl.If(flag == True):  # noqa: E712
-        yes = write(text="yes")
-    with dsl.Else():
-        no = write(text="no")
-    return dsl.OneOf(yes.outputs["data"], no.outputs["data"])
-
-
 class OneOfArtifactsOutputs(NamedTuple):
-    direct: str
-    nested: str
+    text: str
+    chosen: Dataset
 
 
 @dsl.pipeline
@@ -112,9 +103,7 @@ def one_of_artifacts(flag: bool = True) -> OneOfArtifactsOutputs:
     with dsl.Else():
         no = write(text="no")
     chosen = dsl.OneOf(yes.outputs["data"], no.outputs["data"])
-    direct = read(data=chosen)
-    nested = read(data=_choose_dataset(flag=False).output)
-    return OneOfArtifactsOutputs(direct.output, nested.output)
+    return OneOfArtifactsOutputs(read(data=chosen).output, chosen)
 
 
 class SkippedDownstreamOutputs(NamedTuple):
