@@ -17,6 +17,8 @@ RIGHT = {
     ParameterType.TASK_CONFIG: "a mapping",
 }
 NUMBERS = (ParameterType.NUMBER_DOUBLE, ParameterType.NUMBER_INTEGER)
+_MOST_EXACT = 2.0**53  # above it doubles are not all the integers, and were no integers before
+_MOST_INTEGER = 2.0**63
 STRUCTS = (ParameterType.STRUCT, ParameterType.TASK_FINAL_STATUS, ParameterType.TASK_CONFIG)
 
 
@@ -37,7 +39,7 @@ def coerce(value: Value, type_: ParameterType) -> Value:
             if fits:
                 return _double(value)
         case ParameterType.NUMBER_INTEGER:
-            if isinstance(value, float) and value.is_integer():
+            if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_INTEGER:
                 return int(value)
             fits = isinstance(value, int) and not isinstance(value, bool)
         case _:
@@ -54,7 +56,7 @@ def with_integers(value: Value) -> Value:
     becomes an integer again, except in a list of nothing but numbers of which one has a fraction: all were doubles.
     """
     if isinstance(value, float):
-        return int(value) if value.is_integer() else value
+        return int(value) if value.is_integer() and abs(value) < _MOST_EXACT else value
     if isinstance(value, dict):
         return {key: with_integers(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -146,6 +146,8 @@ def _functions() -> dict[str, Any]:
 
     def of_numbers(compare: Any) -> Any:
         def compared(left: Any, right: Any) -> Any:
+            if isinstance(left, Exception) or isinstance(right, Exception):
+                return left if isinstance(left, Exception) else right
             if _number(left) and _number(right):
                 return celtypes.BoolType(compare(_plain(left), _plain(right)))
             if type(left) is not type(right) or not hasattr(left, "__lt__"):
@@ -154,11 +156,15 @@ def _functions() -> dict[str, Any]:
 
         return compared
 
+    # An operand that failed comes as its error, which && and || may still overrule.
     def equal(left: Any, right: Any) -> Any:
+        if isinstance(left, Exception) or isinstance(right, Exception):
+            return left if isinstance(left, Exception) else right
         return celtypes.BoolType(_equal(left, right))
 
     def unequal(left: Any, right: Any) -> Any:
-        return celtypes.BoolType(not _equal(left, right))
+        found = equal(left, right)
+        return found if isinstance(found, Exception) else celtypes.BoolType(not found)
 
     return {
         "parseJson": parse_json,

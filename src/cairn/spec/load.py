@@ -6,6 +6,7 @@ the KFP API's `{pipeline_spec, platform_spec}`; and Vertex AI's PipelineJob (`pi
 
 from __future__ import annotations
 
+import json
 import re
 from os import PathLike, fspath
 from typing import Any
@@ -52,6 +53,9 @@ def load_text(text: str, *, origin: str) -> Pipeline:
     """
     document = _joined(parse_documents(text, origin=origin), origin)
     written = canonical(document, origin=origin)
+    if written != text:
+        # In the order in which the text is going to be read again: a mapping given as text must not differ then.
+        document = json.loads(written)
     try:
         return _Loader(_envelope(document), written).pipeline()
     except Bad as bad:

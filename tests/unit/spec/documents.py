@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 
 PIPELINES = Path(__file__).parent / "pipelines"
@@ -39,7 +38,3 @@ def change(document: Any, path: str, value: Any) -> None:
         document.append(value)
     else:
         document[last] = value
-
-
-def plain(value: Any) -> Any:
-    return msgspec.to_builtins(value)

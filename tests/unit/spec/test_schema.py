@@ -92,7 +92,11 @@ def test_tables_match_the_kubernetes_configuration():
 @pytest.mark.parametrize(
     ("message", "given", "read_as"),
     [
-        ("RetryPolicy", {"max_retry_count": "3", "backoff_duration": "1.5s"}, {"maxRetryCount": 3, "backoffDuration": 1.5}),
+        (
+            "RetryPolicy",
+            {"max_retry_count": "3", "backoff_duration": "1.5s"},
+            {"maxRetryCount": 3, "backoffDuration": 1.5},
+        ),
         ("RetryPolicy", {"maxRetryCount": 3.0, "backoffFactor": 2}, {"maxRetryCount": 3, "backoffFactor": 2.0}),
         ("TriggerPolicy", {"strategy": 2, "condition": None}, {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}),
         ("ValueOrRuntimeParameter", {"constant": None}, {"constant": None}),

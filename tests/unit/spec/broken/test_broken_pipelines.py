@@ -1,12 +1,14 @@
 """Compiled pipelines, each broken in one place: refused in time, with the place and what is wrong in the words."""
 
+# ruff: noqa: E501 - one row of a table is one line
+
 import time
 
 import pytest
+from tests.unit.spec.documents import DELETE, change, compiled, text_of
 
 from cairn.errors import InputRefused
 from cairn.spec.load import load_file, load_text
-from tests.unit.spec.documents import DELETE, change, compiled, text_of
 
 TASKS = "root/dag/tasks"
 SHELL = "deploymentSpec/executors/exec-shell/container"

@@ -1,6 +1,6 @@
 """The pipelines that the tests of reading use; `regenerate.py` compiles them."""
 
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 from kfp import dsl, kubernetes
 
@@ -24,7 +24,7 @@ def say(text: str, note: str = "none") -> str:
 
 
 @dsl.component(base_image="python:3.11")
-def best(scores: List[float]) -> float:
+def best(scores: list[float]) -> float:
     return max(scores)
 
 
@@ -53,7 +53,7 @@ def inner(text: str, loud: bool = False) -> str:
 
 
 @dsl.pipeline(name="training", display_name="Training", pipeline_root="gs://bucket/root")
-def training(rows: int = 10, rates: List[float] = [0.1, 0.2], name: str = "x", threshold: float = 0.5) -> float:
+def training(rows: int = 10, rates: list[float] = [0.1, 0.2], name: str = "x", threshold: float = 0.5) -> float:
     done = report()
     with dsl.ExitHandler(done, name="guarded"):
         say(text=f"{name} begins")
