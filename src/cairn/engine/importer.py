@@ -10,7 +10,7 @@ from cairn.domain.artifacts import Artifact
 from cairn.domain.runs import Run, TaskInputs
 from cairn.engine.services import Services
 from cairn.engine.tree import TaskNode
-from cairn.errors import StepError
+from cairn.errors import InputRefused, StepError
 from cairn.spec.placeholders import PlaceholderContext, resolve_value
 from cairn.spec.types import ImporterSpec
 
@@ -26,7 +26,7 @@ def import_artifact(
 ) -> Artifact:
     """The imported artifact. Without `reimport` the newest recorded one of the same URI, type and metadata is taken.
 
-    Raises StepError when the URI has no value, InputRefused when it may not be read.
+    Raises StepError when the URI has no value or may not be read.
     """
     uri = context.text(spec.uri) if spec.uri else inputs.parameters.get(spec.uri_parameter)
     if not isinstance(uri, str) or not uri:
@@ -34,11 +34,14 @@ def import_artifact(
     if uri.startswith("file://"):
         uri = uri.removeprefix("file://")
     metadata = resolve_value(spec.metadata, context) if spec.metadata else {}
-    fingerprint = services.store.import_uri(uri)
+    try:
+        fingerprint = services.store.import_uri(uri)
+    except InputRefused as error:
+        raise StepError(f"cannot import {uri!r}: {error.message}", remedy=error.remedy) from error
     if not spec.reimport and not spec.download_to_workspace:
-        known = services.records.artifact_by_uri(run.project, run.location, uri, spec.type.schema_title)
-        if known is not None and known.metadata == metadata and known.fingerprint == fingerprint:
-            return known
+        for known in services.records.artifacts_by_uri(run.project, run.location, uri, spec.type.schema_title):
+            if known.metadata == metadata and known.fingerprint == fingerprint:
+                return known
     custom_path = _into_workspace(task, uri, services, workspace) if spec.download_to_workspace else ""
     return Artifact(
         id=uuid.uuid4().hex,

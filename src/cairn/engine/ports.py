@@ -160,8 +160,8 @@ class RunRecords(Protocol):
         """The newest entry of the same component in the scope, older than `before` (microseconds; 0: no bound): what a
         miss is explained against."""
 
-    def artifact_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> Artifact | None:
-        """The newest live artifact with this URI: what an importer without `reimport` takes."""
+    def artifacts_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> list[Artifact]:
+        """Live artifacts with this URI, newest first, 100 at most: an importer without `reimport` takes one that fits."""
 
     def journal(self, after: int, *, run_uid: str = "", limit: int = 1000) -> list[JournalEntry]: ...
 

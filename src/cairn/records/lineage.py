@@ -152,13 +152,13 @@ def _numbers(connection: Connection, table: str, store: int, ids: set[str]) -> d
     return found
 
 
-def artifact_by_uri(
+def artifacts_by_uri(
     connection: Connection, project: str, location: str, uri: str, schema_title: str
-) -> Artifact | None:
-    row = connection.one(
+) -> list[Artifact]:
+    rows = connection.query(
         f"SELECT {ARTIFACT} FROM artifacts a WHERE substr(a.uri, 1, 200) = substr(?, 1, 200) AND a.uri = ? "
         "AND a.store = (SELECT n FROM metadata_stores WHERE project = ? AND location = ?) AND a.schema_title = ? "
-        "ORDER BY a.n DESC LIMIT 1",
+        "ORDER BY a.n DESC LIMIT 100",
         (uri, uri, project, location, schema_title),
     )
-    return artifact(row) if row else None
+    return [artifact(row) for row in rows]

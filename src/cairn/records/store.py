@@ -162,8 +162,8 @@ class Records(metadata.MetadataReads):
     def nearest(self, scope: str, component: str, *, before: int = 0) -> CacheEntry | None:
         return self._read(cache.nearest, scope, component, before)
 
-    def artifact_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> Artifact | None:
-        return self._read(lineage.artifact_by_uri, project, location, uri, schema_title)
+    def artifacts_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> list[Artifact]:
+        return self._read(lineage.artifacts_by_uri, project, location, uri, schema_title)
 
     def journal(self, after: int, *, run_uid: str = "", limit: int = 1000) -> list[JournalEntry]:
         return self._read(journal.read, after, self._number(run_uid)[0] if run_uid else None, limit)

@@ -539,9 +539,9 @@ class RecordsConformance:
         other = replace(an_artifact("other"), uri=stem + "2")
         same = [replace(one, uri=stem + "1") for one in (old, new)]
         records.commit(Batch(fences={run.uid: fence}, lineage=[executed("import", outputs=[*same, other])]))
-        assert records.artifact_by_uri("default", "local", stem + "1", "system.Dataset") == same[1]
-        assert records.artifact_by_uri("default", "local", stem + "1", "system.Model") is None
-        assert records.artifact_by_uri("other", "local", stem + "1", "system.Dataset") is None
+        assert records.artifacts_by_uri("default", "local", stem + "1", "system.Dataset")[0] == same[1]
+        assert records.artifacts_by_uri("default", "local", stem + "1", "system.Model") == []
+        assert records.artifacts_by_uri("other", "local", stem + "1", "system.Dataset") == []
 
     # --- deletion and backup ---
 
