@@ -11,6 +11,8 @@ from cairn.errors import FenceLost, InputRefused
 from cairn.records import owners
 from cairn.records.connection import Connection
 
+_RELEASE = "UPDATE claims SET pid = 0, start_ticks = 0, boot_id = '', host = '', until_boot = 0, until_clock = 0"
+
 
 class Claim(msgspec.Struct, frozen=True):
     fence: int
@@ -63,12 +65,11 @@ def renew(connection: Connection, fences: Sequence[tuple[int, Fence]], lease_sec
 
 
 def release(connection: Connection, run: int, number: int) -> bool:
-    released = connection.run(
-        "UPDATE claims SET pid = 0, start_ticks = 0, boot_id = '', host = '', until_boot = 0, until_clock = 0 "
-        "WHERE run = ? AND fence = ?",
-        (run, number),
-    )
-    return released == 1
+    return connection.run(f"{_RELEASE} WHERE run = ? AND fence = ?", (run, number)) == 1
+
+
+def release_all(connection: Connection) -> None:
+    connection.run(_RELEASE)
 
 
 def check(connection: Connection, run: int, fence: Fence) -> None:

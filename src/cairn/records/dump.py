@@ -1,8 +1,8 @@
 """A home's records as one portable file: what `cairn backup` keeps and `cairn restore` reads.
 
-JSON lines, compressed: a header, then for each table its name with its columns and one line for each row, then the number of
-rows, without which a file is incomplete. Both databases write and read it, so it is also the way from one to the other.
-What belongs to running processes (leases, demands, owners of claims) stays behind.
+JSON lines, compressed: a header, then for each table its name with its columns and one line for each row, then
+the number of rows, without which a file is incomplete. Both databases write and read it, so it is also the way from one
+to the other. What belongs to running processes (leases, demands, owners of claims) stays behind.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from cairn.errors import HomeError, InputRefused
-from cairn.records import migrating
+from cairn.records import claims, migrating
 from cairn.records.connection import Connection, Row
 from cairn.records.migrations import migrations
 
@@ -80,7 +80,7 @@ def write(connection: Connection, path: str) -> int:
 
 
 def read(connection: Connection, path: str) -> int:
-    """Fill a database that holds nothing yet; how many rows. Raises InputRefused when it does, or the file is not whole."""
+    """Fill a database that is empty; how many rows. Raises InputRefused when it is not, or the file is not whole."""
     try:
         with gzip.open(path, "rb") as file:
             lines = iter(file)
@@ -113,9 +113,8 @@ def _rows(connection: Connection, table: str, columns: Sequence[str], key: tuple
     names, order = ", ".join(columns), ", ".join(key)
     places = [columns.index(column) for column in key]
     page = connection.query(f"SELECT {names} FROM {table} ORDER BY {order} LIMIT {_PAGE}")
-    after = (
-        f"SELECT {names} FROM {table} WHERE ({order}) > ({', '.join('?' * len(key))}) ORDER BY {order} LIMIT {_PAGE}"
-    )
+    marks = ", ".join("?" * len(key))
+    after = f"SELECT {names} FROM {table} WHERE ({order}) > ({marks}) ORDER BY {order} LIMIT {_PAGE}"
     while page:
         yield from page
         page = connection.query(after, [page[-1][place] for place in places]) if len(page) == _PAGE else []
@@ -128,9 +127,7 @@ def _read_all(connection: Connection, path: str, header: _Header, lines: Iterato
             raise InputRefused("is in use already", place=connection.place, remedy="restore into an empty home")
         connection.run("DELETE FROM settings")
         count = _fill(connection, path, lines)
-        connection.run(
-            "UPDATE claims SET pid = 0, start_ticks = 0, boot_id = '', host = '', until_boot = 0, until_clock = 0"
-        )
+        claims.release_all(connection)
         connection.run("UPDATE head SET sequence = ?, writes = ?", (header.sequence, header.writes + 1))
         connection.commit()
     except BaseException:
@@ -154,7 +151,7 @@ def _fill(connection: Connection, path: str, lines: Iterator[bytes]) -> int:
         if isinstance(what, _Table):
             sql = _insert(what)
         elif isinstance(what, _End):
-            if what.rows != count:
+            if what.rows != count or next(lines, None) is not None:  # which reads the checksum too
                 break
             for table, key in _TABLES.items():
                 if key == ("n",):

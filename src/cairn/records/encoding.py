@@ -97,10 +97,11 @@ def _members(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def _unwrapped(text: str) -> Any:
     wrapped = msgspec.json.decode(text, type=_Wrapped)
+    root = {"value": wrapped.value}
     for place, what in wrapped.places:
-        holder = wrapped
-        for key in ("value", *place[:-1]):
-            holder = getattr(holder, key) if isinstance(holder, _Wrapped) else holder[key]
-        last = place[-1]
-        holder[last] = _NON_FINITE[what] if what in _NON_FINITE else msgspec.convert(holder[last], Spilled)  # type: ignore[index]
-    return wrapped.value
+        holder: Any = root
+        *way, last = ("value", *place)
+        for key in way:
+            holder = holder[key]
+        holder[last] = msgspec.convert(holder[last], Spilled) if what == "spilled" else _NON_FINITE[what]
+    return root["value"]

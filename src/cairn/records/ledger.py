@@ -17,6 +17,7 @@ from cairn.records import claims, owners
 from cairn.records.connection import Connection
 
 FRESH = 2_500_000  # microseconds: an engine that has not asked again for this long waits no more
+REFRESH = 1_000_000  # after this long its asking is written down again
 PATIENCE = 10_000_000
 
 Amount = tuple[int, int, int]  # CPU in thousandths, memory in bytes, accelerators
@@ -111,6 +112,30 @@ def admit(
         [(one.uid, run, machine, one.directory, *amount_of(one.resources)) for run, one in admitted],
     )
     return admitted
+
+
+def hopeless(
+    connection: Connection,
+    starts: Iterable[tuple[int, AttemptRecord]],
+    capacity: Capacity,
+    machine: str,
+) -> bool:
+    """Whether to ask would change nothing: every start would be denied, and it is recorded that its run waits.
+
+    Engines that wait ask many times a second; without this, each time would be a write transaction.
+    """
+    now = owners.boot_time()
+    ledger = Ledger(capacity, _held(connection, machine), _demands(connection, machine, now), now)
+    first: dict[int, Amount] = {}
+    for run, attempt in starts:
+        amount = amount_of(attempt.resources)
+        if ledger.admit(run, amount):
+            return False
+        first.setdefault(run, amount)
+    sql = (
+        "SELECT 1 FROM demands WHERE run = ? AND cpu_millis = ? AND memory_bytes = ? AND accelerators = ? AND seen > ?"
+    )
+    return all(connection.one(sql, (run, *amount, now - REFRESH)) for run, amount in first.items())
 
 
 def give_back(connection: Connection, attempts: Iterable[AttemptRecord]) -> None:

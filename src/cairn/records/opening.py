@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 
 from cairn.domain.resources import Capacity
-from cairn.errors import HomeError
 from cairn.records import dump, migrating, owners
 from cairn.records.connection import Connection
 from cairn.records.sqlite import SqliteConnection
@@ -30,16 +29,14 @@ def open_records(
     connection = connect()
     try:
         migrating.migrate(connection, before=partial(_keep_copy, connection))
-        identity, writes = _head(connection)
-        connection.guard(identity, writes)
-        connection.watch(identity, writes)
+        connection.watch(check=True)
     except BaseException:
         connection.close()
         raise
 
     def connect_again() -> SqliteConnection:
         another = connect()
-        another.watch(*_head(another))
+        another.watch(check=False)
         return another
 
     return Records(connect_again, connection, capacity, machine="")
@@ -78,13 +75,6 @@ def _open_postgres(url: str, capacity: Capacity, busy_timeout_seconds: float) ->
         connection.close()
         raise
     return Records(connect, connection, capacity, machine=owners.this_host())
-
-
-def _head(connection: Connection) -> tuple[str, int]:
-    row = connection.one("SELECT identity, writes FROM head")
-    if row is None:
-        raise HomeError("its head record is missing", place=connection.place)
-    return row[0], row[1]
 
 
 def _keep_copy(connection: SqliteConnection, version: int) -> None:

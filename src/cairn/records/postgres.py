@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg import errors
@@ -121,9 +121,8 @@ class PostgresConnection:
         self.run("INSERT INTO cairn_schema (version) VALUES (?)", (version,))
 
     def number_after(self, table: str) -> None:
-        self.query(
-            f"SELECT setval(pg_get_serial_sequence('{table}', 'n'), (SELECT coalesce(max(n), 0) + 1 FROM {table}))"
-        )
+        last = f"(SELECT coalesce(max(n), 0) + 1 FROM {table})"
+        self.query(f"SELECT setval(pg_get_serial_sequence('{table}', 'n'), {last})")
 
     def check(self) -> list[str]:
         """The server watches over its files; `pg_amcheck` is its own tool for more."""
@@ -134,9 +133,9 @@ class PostgresConnection:
 
 
 @lru_cache(maxsize=512)
-def _dialect(sql: str) -> LiteralString:
+def _dialect(sql: str) -> bytes:
     # Every statement is written in this package; what comes from outside is a parameter.
-    return cast(LiteralString, sql.replace("?", "%s"))
+    return sql.replace("?", "%s").encode()
 
 
 def translated(error: psycopg.Error, place: str) -> CairnError:

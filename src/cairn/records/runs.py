@@ -57,7 +57,9 @@ def insert(connection: Connection, run: Run, store_number: int, spec_text: str) 
 
 def update(connection: Connection, number: int, run: Run) -> None:
     text = encode(run)
-    connection.run("UPDATE runs SET state = ?, spec_digest = ?, body = ? WHERE n = ?", (run.state, run.spec_digest, text, number))
+    connection.run(
+        "UPDATE runs SET state = ?, spec_digest = ?, body = ? WHERE n = ?", (run.state, run.spec_digest, text, number)
+    )
     connection.run("DELETE FROM run_labels WHERE run = ?", (number,))
     _label(connection, number, run)
     spills.keep(connection, number, [run])

@@ -126,18 +126,23 @@ class SqliteConnection:
             return [error.message]
         return [" ".join(map(str, row)) for row in found if row != ("ok",)]
 
-    def watch(self, identity: str, writes: int) -> None:
-        """Keep the watermark from now on."""
-        self._writes = writes
+    def watch(self, *, check: bool) -> None:
+        """Keep the watermark from now on. With `check`, compare with it first: raises HomeError when acknowledged
+        transactions are missing or the file is damaged."""
+        mark = watermark.read(self.place) if check else None  # before the head, which others move on meanwhile
+        head = self.one("SELECT identity, writes FROM head")
+        if head is None:
+            raise HomeError("is damaged: its head record is missing", place=self.place, remedy=_RESTORE)
+        identity, self._writes = head
+        if check:
+            self._compare(mark, identity)
         self._mark = watermark.Watermark(self.place, owners.boot_id(), identity)
 
-    def guard(self, identity: str, writes: int) -> None:
-        """Compare with the watermark. Raises HomeError when acknowledged transactions are missing or the file is
-        damaged."""
-        mark = watermark.read(self.place)
-        if mark is not None and mark.identity == identity and mark.boot_id == owners.boot_id() and writes < mark.writes:
+    def _compare(self, mark: watermark.Mark | None, identity: str) -> None:
+        known = mark is not None and mark.identity == identity and mark.boot_id == owners.boot_id()
+        if mark is not None and known and self._writes < mark.writes:
             raise HomeError(
-                f"{mark.writes - writes} acknowledged transactions are missing: the file was truncated or replaced",
+                f"{mark.writes - self._writes} acknowledged transactions are missing: it was truncated or replaced",
                 place=self.place + "-wal",
                 remedy=f"{_RESTORE}; or, to go on without them, remove {watermark.path_of(self.place)}",
             )

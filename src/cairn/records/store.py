@@ -31,7 +31,7 @@ from cairn.records import (
     settings,
     tasks,
 )
-from cairn.records.commit import commit
+from cairn.records.commit import commit, hopeless
 from cairn.records.connection import Connection
 from cairn.records.deletion import Freed
 from cairn.records.transaction import Writing
@@ -103,8 +103,11 @@ class Records(metadata.MetadataReads):
                 ledger.stop_waiting(writing.connection, number)
 
     def commit(self, batch: Batch) -> Committed:
+        how = (self._number, self._capacity, self._machine)
+        if self._read(hopeless, batch, *how):
+            return Committed(self.head(), frozenset(one.uid for one in batch.starts))
         with self._writing() as writing:
-            denied = commit(writing, batch, self._number, self._capacity, self._machine)
+            denied = commit(writing, batch, *how)
         return Committed(writing.sequence, denied)
 
     def request(self, run_uid: str, kind: str, detail: Mapping[str, Any]) -> int:
