@@ -207,7 +207,8 @@ PLATFORM = [
 
 DEEP = "[" * 100 + "]" * 100
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{this}: &{this} [{','.join([f'*{before}'] * 10)}]\n" for this, before in zip("bcdefghij", "abcdefghi", strict=True)
+    f"{this}: &{this} [{','.join([f'*{before}'] * 10)}]\n"
+    for this, before in zip("bcdefghij", "abcdefghi", strict=True)
 )
 TEXTS = [
     ("nothing", "", "", "is empty"),

@@ -1,5 +1,7 @@
 """The pipelines that the tests of reading use; `regenerate.py` compiles them."""
 
+# ruff: noqa: B006 - kfp takes defaults as values
+
 from typing import NamedTuple
 
 from kfp import dsl, kubernetes
