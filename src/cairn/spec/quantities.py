@@ -49,3 +49,17 @@ def _whole(value: Decimal, text: str, what: str) -> int:
     if value > _MOST:
         raise SpecError(f"{text[:60]!r} is too much {what}")
     return int(value.to_integral_value(ROUND_CEILING))
+
+
+def accelerator_family(type_: str) -> str:
+    """'nvidia', 'amd', 'tpu', or "" for a type that is not known.
+
+    Names are Kubernetes resources (`nvidia.com/gpu`), GKE labels (`nvidia-tesla-t4`) and Vertex AI's AcceleratorType
+    (`NVIDIA_TESLA_T4`, `NVIDIA_H100_80GB`, `TPU_V3`).
+    """
+    name = type_.strip().lower().replace("_", "-")
+    if name.startswith(("nvidia-", "nvidia.com/")):
+        return "nvidia"
+    if name.startswith("amd.com/"):
+        return "amd"
+    return "tpu" if name.startswith(("tpu-", "google.com/tpu", "cloud-tpus.google.com/")) else ""

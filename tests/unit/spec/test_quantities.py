@@ -1,7 +1,7 @@
 import pytest
 
 from cairn.errors import SpecError
-from cairn.spec.quantities import parse_count, parse_cpu, parse_memory
+from cairn.spec.quantities import accelerator_family, parse_count, parse_cpu, parse_memory
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,14 @@ def test_accelerators_are_whole():
     for text in ("0.5", "one", ""):
         with pytest.raises(SpecError):
             parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("type_", "family"),
+    [
+        *(("nvidia.com/gpu", "nvidia"), ("NVIDIA_TESLA_T4", "nvidia"), ("nvidia-h100-80gb", "nvidia")),
+        *(("TPU_V3", "tpu"), ("cloud-tpus.google.com/v3", "tpu"), ("amd.com/gpu", "amd"), ("abacus", ""), ("", "")),
+    ],
+)
+def test_accelerators_have_a_family(type_, family):
+    assert accelerator_family(type_) == family
