@@ -12,12 +12,13 @@ import signal
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from cairn.launcher import control as signals
-from cairn.launcher import processes, step
+from cairn.launcher import processes
+from cairn.launcher import spare as spares
 from cairn.launcher.control import Control
-from cairn.launcher.limits import Limits
+from cairn.launcher.limits import Limits, Placement
 from cairn.launcher.logs import FLOOD, Pump
 from cairn.launcher.runtime import Call, Preload
+from cairn.launcher.spare import Spare
 from cairn.launcher.step import Plan
 from cairn.launcher.wire import Channel, encode
 
@@ -38,19 +39,13 @@ class Refused(Exception):
 class Member:
     """One process of the attempt while it runs, and what is known of its end."""
 
-    def __init__(self, plan: Plan, log_limit: int) -> None:
+    def __init__(self, plan: Plan, child: Spare, log_limit: int) -> None:
         self.plan = plan
-        self.pump = Pump(plan.directory, log_limit)
-        self.report, self.report_writer = os.pipe()
-        os.set_blocking(self.report, False)
-        self.pid = 0
+        self.pid = child.pid
+        self.report = child.report
+        self.pump = Pump(child.stdout, child.stderr, plan.directory, log_limit)
         self.status: Optional[int] = None
         self.failure = ""  # why its command was never executed
-
-    def forked(self, pid: int) -> None:
-        self.pid = pid
-        os.close(self.report_writer)
-        self.pump.close_writers()
 
     def ended(self, status: int) -> None:
         self.status = status
@@ -71,13 +66,22 @@ class Attempt:
     """`run` is called once. In the forked step it returns what to call; in the supervisor None, when all is over."""
 
     def __init__(
-        self, head: Dict[str, Any], body: bytes, channel: Channel, control: Control, preload: Optional[Preload]
+        self,
+        head: Dict[str, Any],
+        body: bytes,
+        channel: Channel,
+        control: Control,
+        preload: Optional[Preload],
+        spare: Optional[Spare],
     ) -> None:
+        """`spare` is used for the first process when it still is alive."""
         self._head = head
         self._body = body
         self._channel = channel
         self._control = control
         self._preload = preload
+        self._spare = spare
+        self.failed_to_begin = False  # descriptors may be left open: the supervisor had better be replaced
         self.uid: str = head["uid"]
         self.directory: str = head["directory"]
         self._grace: float = head.get("grace", 10.0)
@@ -100,20 +104,23 @@ class Attempt:
             self._send(self._exit("NOT_STARTED", message=str(error)))
             return None
         try:
-            plans = self._prepare()
-            for plan in plans:
-                call = self._fork(plan)
+            for plan, request in self._prepare():
+                call = self._begin(plan, request)
                 if call is not None:
                     return call
-            self._note_step()
         except (Refused, OSError) as error:
+            self.failed_to_begin = True
             self._signal_all(signal.SIGKILL)
-            self._stopped = "NOT_STARTED"
             self._finish(self._exit("NOT_STARTED", message=_explain(error)))
             return None
         self._watch()
         self._finish(None)
         return None
+
+    @property
+    def spare(self) -> Optional[Spare]:
+        """The spare, unless it was used."""
+        return self._spare
 
     # --- before ---------------------------------------------------------------------------------------------------
 
@@ -128,19 +135,18 @@ class Attempt:
         if os.path.exists(os.path.join(self.directory, ABANDONED_NAME)):
             self._unlock()
             raise Refused("the attempt was given up before it began")
-        self._note_waiter()
+        if self._spare is not None and not self._spare.is_alive():
+            self._spare = None
+        self._note(self._spare)
 
-    def _note_waiter(self, **more: int) -> None:
+    def _note(self, child: Optional[Spare]) -> None:
         """Who waits, and for which process: for an engine that has to end what a killed waiter leaves behind."""
-        me = os.getpid()
-        text = json.dumps({"pid": me, "ticks": _own_ticks(), "boot": _BOOT, **more}).encode()
-        os.pwrite(self._lock, text.ljust(256), 0)
+        waiter: Dict[str, Any] = {"pid": os.getpid(), "ticks": _own_ticks(), "boot": _BOOT}
+        if child is not None:
+            waiter.update(step=child.pid, step_ticks=child.ticks)
+        os.pwrite(self._lock, json.dumps(waiter).encode().ljust(256), 0)
 
-    def _note_step(self) -> None:
-        first = self._members[0].pid
-        self._note_waiter(step=first, step_ticks=processes.start_ticks(first, zombie=True))
-
-    def _prepare(self) -> List[Plan]:
+    def _prepare(self) -> List[Tuple[Plan, Dict[str, Any]]]:
         head = self._head
         for path in head.get("create_directories", ()):
             os.makedirs(path, exist_ok=True)
@@ -149,9 +155,11 @@ class Attempt:
             _write_file(path, self._body[offset : offset + size])
             offset += size
         self._body = b""
-        plans = [Plan(self.uid, self._directory_of(number, p), p) for number, p in enumerate(head["processes"])]
-        for plan in plans:
+        plans = []
+        for number, request in enumerate(head["processes"]):
+            plan = Plan(self.uid, self._directory_of(number, request), request)
             plan.prepare()
+            plans.append((plan, request))
         if head.get("memory_limit") or head.get("cpu_limit"):
             self._limits = Limits(self.uid, head.get("memory_limit", 0), head.get("cpu_limit", 0))
         if head.get("timeout"):
@@ -167,17 +175,22 @@ class Attempt:
         os.makedirs(directory, exist_ok=True)
         return directory
 
-    def _fork(self, plan: Plan) -> Optional[Call]:
-        member = Member(plan, self._head["log_limit"])
+    def _begin(self, plan: Plan, request: Dict[str, Any]) -> Optional[Call]:
+        """Start one process. Returns only in that process with what to call; in the supervisor None."""
+        child, self._spare = self._spare, None
+        if child is None:
+            child, call = spares.fork(self._preload)
+            if child is None:
+                return call
+            if not self._members:
+                self._note(child)
+        member = Member(plan, child, self._head["log_limit"])
         self._members.append(member)
-        signals.block()
-        pid = os.fork()
-        if pid == 0:
-            pipes = (member.pump.stdout.writer, member.pump.stderr.writer, member.report_writer)
-            return step.enter(plan, self._preload, self._limits, pipes)
-        signals.unblock()
-        member.forked(pid)
-        self._running[pid] = member
+        self._running[child.pid] = member
+        placement = self._limits.placement() if self._limits is not None else Placement()
+        told = {"uid": self.uid, "directory": plan.directory, "process": request, "placement": vars(placement)}
+        if not child.begin(told):
+            raise Refused("the process ended before it began")
         return None
 
     # --- while it runs --------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Dict, List, Optional, Set
+from typing import Dict, List, Optional, Sequence, Set
 
 from cairn.launcher import processes
 
@@ -14,8 +14,30 @@ SAMPLE_SECONDS = 0.05
 THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
+class Placement:
+    """A process's own part in keeping limits: the cgroups and CPUs it goes to, and how many threads libraries may use."""
+
+    def __init__(self, groups: Sequence[str] = (), cpus: Sequence[int] = (), threads: int = 0) -> None:
+        self.groups = list(groups)
+        self.cpus = list(cpus)
+        self.threads = threads  # 0: as many as they like
+
+    def enter(self) -> None:
+        """Put the calling process under the limits; its descendants inherit them."""
+        for group in self.groups:
+            _write(os.path.join(group, "cgroup.procs"), str(os.getpid()))
+        if self.cpus:
+            os.sched_setaffinity(0, self.cpus)
+
+    def variables(self) -> Dict[str, str]:
+        """Thread counts for libraries that otherwise count the machine's cores; the step's own values win."""
+        if not self.threads:
+            return {}
+        return {name: str(self.threads) for name in THREAD_COUNTS if name not in os.environ}
+
+
 class Limits:
-    """The limits of one attempt. Made in the supervisor before the fork; `enter` is called in each of its processes.
+    """The limits of one attempt, kept by its supervisor.
 
     `enforced` says what was: "memory:cgroup", "memory:watchdog", "cpu:cgroup", "cpu:affinity", "cpu:threads".
     """
@@ -39,19 +61,9 @@ class Limits:
     def watches(self) -> bool:
         return "memory:watchdog" in self.enforced
 
-    def enter(self) -> None:
-        """Put the calling process under the limits; its descendants inherit them."""
-        for group in self._groups:
-            _write(os.path.join(group, "cgroup.procs"), str(os.getpid()))
-        if self._cpus:
-            os.sched_setaffinity(0, self._cpus)
-
-    def variables(self) -> Dict[str, str]:
-        """Thread counts for libraries that otherwise count the machine's cores; the step's own values win."""
-        if not self._cpu:
-            return {}
-        count = str(max(1, -(-self._cpu // 1000)))
-        return {name: count for name in THREAD_COUNTS if name not in os.environ}
+    def placement(self) -> Placement:
+        """What each process of the attempt does about the limits."""
+        return Placement(self._groups, sorted(self._cpus or ()), -(-self._cpu // 1000))
 
     def sample(self, now: float) -> float:
         """Look at the memory in use if it is time to, set `exceeded`, and return the time of the next look."""

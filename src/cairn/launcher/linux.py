@@ -6,6 +6,11 @@ import os
 import sys
 from typing import Any
 
+try:
+    import ctypes
+except ImportError:  # a Python built without libffi
+    ctypes = None  # type: ignore[assignment]
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNS = 0x00020000
@@ -24,9 +29,7 @@ _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "ppc64le": 203, "s390x": 217, "risc
 def _load() -> Any:
     if sys.platform != "linux":
         return None
-    try:
-        import ctypes
-    except ImportError:  # a Python built without libffi
+    if ctypes is None:
         return None
     return ctypes.CDLL(None, use_errno=True)
 
@@ -37,8 +40,6 @@ available = _libc is not None
 
 def _check(result: int, what: str) -> None:
     if result != 0:
-        import ctypes
-
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
 

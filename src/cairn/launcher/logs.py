@@ -32,10 +32,9 @@ class Stream:
     """One pipe and its file. Beyond `limit` bytes the middle is cut: the head stays in the file, the tail in memory
     until the end, and between them stands how much is missing. Memory is bounded by the tail."""
 
-    def __init__(self, name: str, directory: str, limit: int) -> None:
+    def __init__(self, name: str, reader: int, directory: str, limit: int) -> None:
         self.name = name
-        self.reader, self.writer = os.pipe()
-        os.set_blocking(self.reader, False)
+        self.reader = reader
         self.file = os.open(log_path(directory, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.at_end = False
         self._wide = False
@@ -45,11 +44,6 @@ class Stream:
         self._tail_size = 0
         self._cut = 0
         self._error = ""
-
-    def close_writer(self) -> None:
-        if self.writer >= 0:
-            os.close(self.writer)
-            self.writer = -1
 
     def widen(self) -> None:
         """Give the pipe more room, once; a machine that refuses is no error."""
@@ -92,7 +86,6 @@ class Stream:
             why = f": {self._error}" if self._error else ", the log reached its limit"
             kept += self._write(f"\n[cairn: {self._cut} bytes cut here{why}]\n".encode())
         kept += self._write(tail)
-        self.close_writer()
         os.close(self.reader)
         os.close(self.file)
         return kept
@@ -117,21 +110,16 @@ class Stream:
 
 
 class Pump:
-    """Both streams of one process. Not thread-safe; belongs to the supervisor's loop."""
+    """Both streams of one process: non-blocking read ends, closed by `finish`. Belongs to the supervisor's loop."""
 
-    def __init__(self, directory: str, limit: int) -> None:
-        self.stdout = Stream("stdout", directory, limit)
-        self.stderr = Stream("stderr", directory, limit)
+    def __init__(self, stdout: int, stderr: int, directory: str, limit: int) -> None:
+        self.stdout = Stream("stdout", stdout, directory, limit)
+        self.stderr = Stream("stderr", stderr, directory, limit)
         self._directory = directory
         self._order: Optional[int] = None
         self._current: Optional[Stream] = None
         self._run_start = 0
         self._run_length = 0
-
-    def close_writers(self) -> None:
-        """The step has its ends; ours would keep the pipes from ending."""
-        self.stdout.close_writer()
-        self.stderr.close_writer()
 
     def drain_stdout(self) -> int:
         """Take what `stdout` holds, at most WIDE bytes; returns how many."""

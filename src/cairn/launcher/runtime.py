@@ -63,9 +63,9 @@ def command_arguments(module_path: str, arguments: Sequence[str]) -> List[str]:
 
 
 def prepare(call: Call) -> None:
-    """Make this process look like `python -m kfp.dsl.executor_main` before its first line, and let runpy take the code
-    that it has found already."""
-    _become_main(call)
+    """After `become_main`: make this process look like `python -m kfp.dsl.executor_main` before its first line, and let
+    runpy take the code that it has found already."""
+    _take_arguments(call)
     import runpy
 
     original = runpy._get_module_details  # type: ignore[attr-defined]
@@ -119,8 +119,8 @@ def end(call: Call, status: int) -> None:
     os._exit(status & 0xFF)
 
 
-def _become_main(call: Call) -> None:
-    preload = call.preload
+def become_main(preload: Preload) -> None:
+    """Put away what a fresh interpreter would not have: our modules, our `__main__`."""
     for name in preload.own_modules():
         del sys.modules[name]
     main = types.ModuleType("__main__")
@@ -128,12 +128,16 @@ def _become_main(call: Call) -> None:
     if sys.version_info < (3, 14):
         main.__dict__.setdefault("__annotations__", {})
     sys.modules["__main__"] = main
+    gc.enable()
+
+
+def _take_arguments(call: Call) -> None:
+    preload = call.preload
     sys.path[:] = [os.getcwd(), *preload.path]
     sys.argv[:] = ["-m", *call.arguments]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = [sys.orig_argv[0], "-m", RUNTIME_MODULE, *call.arguments]
     _restart_clocks()
-    gc.enable()
     for stream, text in ((sys.stdout, preload.output), (sys.stderr, preload.errors)):
         if text:
             stream.write(text.decode(stream.encoding, "replace"))

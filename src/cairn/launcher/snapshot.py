@@ -6,6 +6,7 @@ other step's copy.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
@@ -40,10 +41,8 @@ def _copy_file(source: str, target: str, found: os.stat_result) -> None:
 
 def _clone(reader: Any, writer: Any) -> bool:
     try:
-        import fcntl
-
         fcntl.ioctl(writer.fileno(), _FICLONE, reader.fileno())
-    except (ImportError, OSError):
+    except OSError:
         return False
     return True
 

@@ -9,9 +9,9 @@ import signal
 from typing import Any, Dict, List, NoReturn, Optional
 
 from cairn.launcher import control, linux, mounts, snapshot
-from cairn.launcher.limits import Limits
+from cairn.launcher.limits import Placement
 from cairn.launcher.processes import ATTEMPT_VARIABLE
-from cairn.launcher.runtime import RUNTIME_MODULE, Call, Preload, command_arguments
+from cairn.launcher.runtime import RUNTIME_MODULE, Call, Preload, become_main, command_arguments
 
 HIGHEST_DESCRIPTOR = 256  # a supervisor never has more open
 
@@ -53,42 +53,56 @@ class Plan:
         return [self.python or "python3", "-m", RUNTIME_MODULE, *command_arguments(self.module_path, self.arguments)]
 
 
-def enter(plan: Plan, preload: Optional[Preload], limits: Optional[Limits], pipes: "tuple[int, int, int]") -> Call:
-    """Turn the forked child into the step. `pipes` are the write ends of stdout, stderr and the error report.
+def wait(preload: Optional[Preload], request: int, stdout: int, stderr: int, report: int) -> Call:
+    """The forked child before it has an attempt: become like a fresh process as far as that goes, and wait.
 
-    Returns only for a call of the preloaded runtime; otherwise executes the command. What goes wrong before the user's
-    code runs is written to the error report, and the process ends.
+    `request` is the read end of the pipe that brings the plan, the others are write ends. Ends when `request` closes
+    without one.
     """
     supervisor = os.getppid()
-    report = pipes[2]
     try:
         os.setsid()
         linux.die_with_parent(signal.SIGKILL)
         if os.getppid() != supervisor:  # it died before the kernel knew
             os._exit(1)
-        os.dup2(pipes[0], 1)
-        os.dup2(pipes[1], 2)
-        _close_others(report)
-        if limits is not None:
-            limits.enter()
-        if plan.template and not plan.in_place:
-            snapshot.copy(plan.template, plan.work)
-        if plan.links:
-            mounts.enter(plan.links, plan.directory)
-        os.chdir(plan.work)
-        own = _own_variables(plan, limits)
+        os.dup2(stdout, 1)
+        os.dup2(stderr, 2)
+        _close_others(request, report)
         control.restore_defaults()
-        if plan.fresh or preload is None or not plan.source:
-            _execute(plan, own)
-        os.environ.update(own)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter does when it starts
-        if hasattr(signal, "SIGXFSZ"):
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        os.close(report)
-        return Call(preload, plan.module_path, plan.arguments)
+        if preload is not None:
+            become_main(preload)
+        text = _read_all(request)
+        os.close(request)
+        if not text:
+            os._exit(0)
+        head = json.loads(text.decode())
+        plan = Plan(head["uid"], head["directory"], head["process"])
+        return _enter(plan, preload, Placement(**head["placement"]), report)
     except BaseException as error:  # noqa: BLE001 - nothing may escape into the supervisor's code
         fail(report, error)
+
+
+def _enter(plan: Plan, preload: Optional[Preload], placement: Placement, report: int) -> Call:
+    """Become the step. Returns only for a call of the preloaded runtime; otherwise executes the command.
+
+    What goes wrong before the user's code runs is written to `report`.
+    """
+    placement.enter()
+    if plan.template and not plan.in_place:
+        snapshot.copy(plan.template, plan.work)
+    if plan.links:
+        mounts.enter(plan.links, plan.directory)
+    os.chdir(plan.work)
+    own = _own_variables(plan, placement)
+    if plan.fresh or preload is None or not plan.source:
+        _execute(plan, own)
+    os.environ.update(own)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter does when it starts
+    if hasattr(signal, "SIGXFSZ"):
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    os.close(report)
+    return Call(preload, plan.module_path, plan.arguments)
 
 
 def fail(report: int, error: BaseException) -> NoReturn:
@@ -97,15 +111,27 @@ def fail(report: int, error: BaseException) -> NoReturn:
     os._exit(126)
 
 
-def _close_others(report: int) -> None:
-    """Nothing of the supervisor's stays open in the step; `report` closes itself when a command is executed."""
-    os.closerange(3, report)
-    os.closerange(report + 1, HIGHEST_DESCRIPTOR)
+def _close_others(*kept: int) -> None:
+    """Nothing of the supervisor's stays open but `kept`, which close themselves when a command is executed."""
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, HIGHEST_DESCRIPTOR)
 
 
-def _own_variables(plan: Plan, limits: Optional[Limits]) -> Dict[str, str]:
+def _read_all(fd: int) -> bytes:
+    parts = []
+    while True:
+        part = os.read(fd, 1 << 16)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+def _own_variables(plan: Plan, placement: Placement) -> Dict[str, str]:
     """What a step's environment has beyond this interpreter's own (the engine's, and its environment's)."""
-    own = limits.variables() if limits is not None else {}
+    own = placement.variables()
     own["TMPDIR"] = plan.temporary
     own["PWD"] = plan.work
     own.update(plan.variables)

@@ -8,9 +8,11 @@ import select
 from typing import Optional
 
 from cairn.launcher import linux
+from cairn.launcher import spare as spares
 from cairn.launcher.attempt import Attempt
 from cairn.launcher.control import Control
 from cairn.launcher.runtime import Call, Preload
+from cairn.launcher.spare import Spare
 from cairn.launcher.wire import Channel
 
 
@@ -26,7 +28,12 @@ def serve(fd: int, preload: Optional[Preload]) -> Call:
     poller = select.poll()
     poller.register(control, select.POLLIN)
     poller.register(fd, select.POLLIN)
+    spare: Optional[Spare] = None
     while not channel.closed:
+        if spare is None:
+            spare, call = spares.fork(preload)
+            if call is not None:
+                return call
         message = channel.poll()
         if message is None:
             if not channel.closed:
@@ -37,8 +44,12 @@ def serve(fd: int, preload: Optional[Preload]) -> Call:
             continue
         head, body = message
         if head["op"] == "start":
-            call = Attempt(head, body, channel, control, preload).run()
+            attempt = Attempt(head, body, channel, control, preload, spare)
+            call = attempt.run()
             if call is not None:
                 return call
+            if attempt.failed_to_begin:
+                break
+            spare = attempt.spare
             control.stop = control.kill = False
     os._exit(0)

@@ -142,35 +142,37 @@ def test_in_place_uses_the_directory_itself(executor, commands, project):
     assert (template / "new").exists()
 
 
-def test_memory_is_watched_where_there_is_no_cgroup(executor, commands, monkeypatch, tmp_path):
-    limit = 64 << 20
-    hidden = tmp_path / "no-cgroups"
-    hidden.mkdir()
-    # The supervisor looks in a place with no cgroups in it, as on a machine that grants none.
-    prelude = f"import cairn.launcher.limits as limits; limits.CGROUPS = {str(hidden)!r}"
+@pytest.mark.skipif(os.getuid() != 0, reason="hiding the cgroups needs root")
+def test_where_there_is_no_cgroup_memory_is_watched_and_cpus_are_bound(tmp_path):
+    limit = 96 << 20
+    script = "import os,time; a = len(os.sched_getaffinity(0)); print(a, flush=True); b = bytearray(%d); time.sleep(60)"
+    hidden = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"', "sh"]
     done = subprocess.run(
-        [sys.executable, "-c", prelude + WATCHED, str(limit)], capture_output=True, text=True, timeout=60
+        [*hidden, sys.executable, "-c", UNCONTROLLED, str(tmp_path), str(limit), sys.executable, script % (limit * 2)],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    assert done.stdout.split() == ["True", "memory:watchdog", "cpu:affinity", "cpu:threads", "1"], done.stderr
+    assert done.stdout.split() == ["OUT_OF_MEMORY", "memory:watchdog", "cpu:affinity", "cpu:threads"], done.stderr
+    assert (tmp_path / "stdout.log").read_text() == "1\n"
 
 
-WATCHED = """
-import os, signal, subprocess, sys, time
-found = limits.Limits("x", int(sys.argv[1]), 1000)
-pid = os.fork()
-if pid == 0:
-    found.enter()
-    held = bytearray(int(sys.argv[1]) * 2)
-    os.write(1, b"")
-    time.sleep(60)
-deadline = time.monotonic() + 20
-while not found.exceeded and time.monotonic() < deadline:
-    found.sample(time.monotonic())
-    time.sleep(0.01)
-affinity = len(os.sched_getaffinity(pid))
-os.kill(pid, signal.SIGKILL)
-os.waitpid(pid, 0)
-print(found.killed(), *found.enforced, affinity)
+UNCONTROLLED = """
+import select, sys
+from cairn.domain.resources import Resources
+from cairn.engine.ports import Environment, ProcessSpec, StartAttempt
+from cairn.executors.process import ProcessExecutor
+directory, limit, *command = sys.argv[1:]
+executor = ProcessExecutor()
+process = ProcessSpec(argv=(command[0], "-c", command[1]), environment=Environment(key="host"))
+limits = Resources(memory_limit_bytes=int(limit), cpu_limit_millis=1000)
+executor.start(StartAttempt(uid="u", directory=directory, processes=(process,), resources=limits))
+exits = []
+while not exits:
+    select.select([executor.fileno()], [], [])
+    exits = executor.collect()
+executor.close()
+print(exits[0].exit.reason, *exits[0].exit.limits)
 """
 
 

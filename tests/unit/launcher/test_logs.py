@@ -5,9 +5,24 @@ import pytest
 from cairn.launcher.logs import Pump, interleaved
 
 
+class PipedPump(Pump):
+    """A pump with the write ends of its pipes."""
+
+    def __init__(self, directory):
+        (stdout, self.write_stdout), (stderr, self.write_stderr) = os.pipe(), os.pipe()
+        os.set_blocking(stdout, False)
+        os.set_blocking(stderr, False)
+        super().__init__(stdout, stderr, str(directory), 1000)
+
+    def finish(self):
+        os.close(self.write_stdout)
+        os.close(self.write_stderr)
+        super().finish()
+
+
 @pytest.fixture
 def pump(tmp_path):
-    return Pump(str(tmp_path), 1000)
+    return PipedPump(tmp_path)
 
 
 def _read(directory, stream="stdout"):
@@ -15,8 +30,7 @@ def _read(directory, stream="stdout"):
 
 
 def test_what_fits_is_kept_as_it_is(tmp_path, pump):
-    os.write(pump.stdout.writer, b"\x00\xff\x1b[31m\n")
-    pump.close_writers()
+    os.write(pump.write_stdout, b"\x00\xff\x1b[31m\n")
     pump.finish()
     assert _read(tmp_path) == b"\x00\xff\x1b[31m\n"
     assert _read(tmp_path, "stderr") == b""
@@ -28,7 +42,7 @@ def test_what_fits_is_kept_as_it_is(tmp_path, pump):
 def test_head_and_tail_are_kept_and_the_cut_is_counted(tmp_path, pump, size, piece):
     data = bytes(33 + n % 90 for n in range(size))
     for start in range(0, size, piece):
-        os.write(pump.stdout.writer, data[start : start + piece])
+        os.write(pump.write_stdout, data[start : start + piece])
         pump.drain_stdout()
     pump.finish()
     kept = _read(tmp_path)
@@ -42,9 +56,9 @@ def test_head_and_tail_are_kept_and_the_cut_is_counted(tmp_path, pump, size, pie
 
 def test_order_is_kept_between_streams_also_after_a_cut(tmp_path, pump):
     for number in range(3):
-        os.write(pump.stdout.writer, b"out %d\n" % number)
+        os.write(pump.write_stdout, b"out %d\n" % number)
         pump.drain_stdout()
-        os.write(pump.stderr.writer, b"err %d\n" % number)
+        os.write(pump.write_stderr, b"err %d\n" % number)
         pump.drain_stderr()
     pump.finish()
     found = [(stream, data) for stream, data in interleaved(str(tmp_path))]
@@ -64,6 +78,6 @@ def test_no_log_at_all_is_empty(tmp_path):
 
 def test_a_file_that_cannot_be_written_does_not_stop_the_step(tmp_path):
     os.symlink("/dev/full", tmp_path / "stdout.log")
-    pump = Pump(str(tmp_path), 1000)
-    os.write(pump.stdout.writer, b"x" * 500)
+    pump = PipedPump(tmp_path)
+    os.write(pump.write_stdout, b"x" * 500)
     pump.finish()

@@ -166,7 +166,8 @@ class ProcessExecutor:
     def _supervisor(self, environment: Environment) -> Supervisor:
         parent = self._parent(environment)
         idle = self._idle.setdefault(parent.key, [])
-        return idle.pop() if idle else self._fork(parent)
+        # The one idle for longest: it has had the time to fork its next step's process ahead.
+        return idle.pop(0) if idle else self._fork(parent)
 
     def _fork(self, parent: WarmParent) -> Supervisor:
         supervisor, passed = parent.fork()
