@@ -50,11 +50,11 @@ def usage_refused(error: click.UsageError) -> InputRefused:
     if isinstance(error, click.NoSuchOption):
         message = f"there is no option {error.option_name}"
         if near:
-            remedy = f"did you mean {' or '.join(sorted(near)[:3])}?"
+            remedy = f"did you mean {' or '.join(near[:2])}?"
     else:
         message = error.format_message()
         if near:
-            remedy = f"did you mean {' or '.join(sorted(near)[:3])}?"
+            remedy = f"did you mean {' or '.join(near[:2])}?"
     path = error.ctx.command_path if error.ctx is not None else "cairn"
     return InputRefused(message, place=path, remedy=remedy or f"`{path} --help` shows what there is")
 
