@@ -33,21 +33,17 @@ def commit(
     return frozenset(one.uid for one in denied)
 
 
+def only_starts(batch: Batch) -> bool:
+    """Whether the batch writes nothing if its starts are denied."""
+    asked = {(one.run_uid, one.path) for one in batch.starts}
+    other = batch.runs or batch.attempts or batch.contexts or batch.lineage or batch.cache
+    return bool(asked) and not other and all((one.run_uid, one.path) in asked for one in batch.tasks)
+
+
 def hopeless(
     connection: Connection, batch: Batch, number: Number, capacity: Callable[[Connection], Capacity], machine: str
 ) -> bool:
-    """Whether the batch is nothing but starts that would all be denied, as they were a moment ago."""
-    asked = {(one.run_uid, one.path) for one in batch.starts}
-    if (
-        not asked
-        or batch.runs
-        or batch.attempts
-        or batch.contexts
-        or batch.lineage
-        or batch.cache
-        or any((one.run_uid, one.path) not in asked for one in batch.tasks)
-    ):
-        return False
+    """Whether starts would all be denied, as they were a moment ago."""
     _check_fences(connection, batch, number)
     starts = [(number(one.run_uid)[0], one) for one in batch.starts]
     return ledger.hopeless(connection, starts, capacity(connection), machine)

@@ -7,7 +7,8 @@ what happens to be free at any one time is held open for after `PATIENCE`: from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import msgspec
 
@@ -31,13 +32,24 @@ class Demand(msgspec.Struct):
 
 
 class Ledger:
-    """`held`: what each run holds. `demands`: of live engines, by run. `now` is on the boot clock, in microseconds."""
+    """`held`: what each run holds. `demands`: of waiting runs. `now` is on the boot clock, in microseconds.
 
-    def __init__(self, capacity: Capacity, held: dict[int, Amount], demands: dict[int, Demand], now: int) -> None:
+    `lives` says whether a run has a live engine; it is asked only of those whose demand would hinder somebody.
+    """
+
+    def __init__(
+        self,
+        capacity: Capacity,
+        held: dict[int, Amount],
+        demands: dict[int, Demand],
+        now: int,
+        lives: Callable[[int], bool],
+    ) -> None:
         self._capacity = amount_of(capacity)
         self._held = held
         self._demands = demands
         self._now = now
+        self._lives = lives
         self._free = _minus(self._capacity, _total(held.values()))
         self._running = sum(1 for amount in held.values() if amount != NOTHING)
 
@@ -52,7 +64,10 @@ class Ledger:
 
     def _turn(self, run: int, amount: Amount) -> bool:
         return not any(
-            demand.run != run and self._precedes(demand, run) and self._hinders(amount, demand)
+            demand.run != run
+            and self._precedes(demand, run)
+            and self._hinders(amount, demand)
+            and self._lives(demand.run)
             for demand in self._demands.values()
         )
 
@@ -87,7 +102,7 @@ def admit(
     """
     now = owners.boot_time()
     waiting = _demands(connection, machine, now)
-    ledger = Ledger(capacity, _held(connection, machine), waiting, now)
+    ledger = Ledger(capacity, _held(connection, machine), waiting, now, partial(_claimed, connection))
     admitted: list[tuple[int, AttemptRecord]] = []
     first_denied: dict[int, Amount] = {}
     asked: set[int] = set()
@@ -125,7 +140,8 @@ def hopeless(
     Engines that wait ask many times a second; without this, each time would be a write transaction.
     """
     now = owners.boot_time()
-    ledger = Ledger(capacity, _held(connection, machine), _demands(connection, machine, now), now)
+    waiting = _demands(connection, machine, now)
+    ledger = Ledger(capacity, _held(connection, machine), waiting, now, partial(_claimed, connection))
     first: dict[int, Amount] = {}
     for run, attempt in starts:
         amount = amount_of(attempt.resources)
@@ -169,17 +185,13 @@ def _held(connection: Connection, machine: str) -> dict[int, Amount]:
 
 
 def _demands(connection: Connection, machine: str, now: int) -> dict[int, Demand]:
-    """Of engines that still wait: what a dead one left, or one that has lost interest, stands in nobody's way."""
+    """Of engines that have asked not long ago: one that has lost interest stands in nobody's way."""
     rows = connection.query(
         "SELECT run, since, cpu_millis, memory_bytes, accelerators FROM demands "
         "WHERE machine = ? AND seen BETWEEN ? AND ?",
         (machine, now - FRESH, now),
     )
-    return {
-        run: Demand(run, since, (cpu, memory, devices))
-        for run, since, cpu, memory, devices in rows
-        if _claimed(connection, run)
-    }
+    return {run: Demand(run, since, (cpu, memory, devices)) for run, since, cpu, memory, devices in rows}
 
 
 def _wait(connection: Connection, machine: str, demand: Demand, now: int) -> None:

@@ -129,7 +129,7 @@ def _use_machine(number: int, location: str, steps: int, engines: int) -> int:
             attempt = an_attempt(run, f"step-{step}", cpu=1000 + 500 * (number % 3))
             while records.commit(Batch(fences={run.uid: fence}, starts=[attempt])).denied:
                 denied += 1
-                time.sleep(0.005)
+                time.sleep(0.02)
             records.commit(Batch(fences={run.uid: fence}, attempts=[ended(attempt)]))
         records.commit(Batch(fences={run.uid: fence}, runs=[replace(run, state=RunState.SUCCEEDED)]))
         records.release(fence)
@@ -331,6 +331,12 @@ class RecordsConformance:
         assert [task.path for task in records.tasks(run.uid)] == ["small", "other"]
         assert records.attempts(run.uid) == [small]
         assert "large" not in {entry.path for entry in records.journal(0)}
+        # The same again, by itself and then with something else to write.
+        assert records.commit(Batch(fences={run.uid: fence}, starts=[large])).denied == {large.uid}
+        assert records.commit(Batch(fences={run.uid: fence}, starts=[large])).denied == {large.uid}
+        done = [replace(tasks[2], state=TaskState.CANCELLED)]
+        assert records.commit(Batch(fences={run.uid: fence}, tasks=done, starts=[large])).denied == {large.uid}
+        assert records.tasks(run.uid)[1:] == done
         # What a batch gives back is there for its own starts.
         batch = Batch(fences={run.uid: fence}, attempts=[ended(small)], tasks=[tasks[1]], starts=[large])
         assert not records.commit(batch).denied
