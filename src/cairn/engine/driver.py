@@ -25,7 +25,7 @@ from cairn.engine.fit import fit, resources_of
 from cairn.engine.importer import import_artifact
 from cairn.engine.layout import AttemptLayout, attempt_layout, workspace_directory
 from cairn.engine.platform import PlatformSettings, platform_settings
-from cairn.engine.ports import CacheEntry, Environment, EnvironmentPlan, ProcessSpec, StartAttempt
+from cairn.engine.ports import Environment, EnvironmentPlan, ProcessSpec, StartAttempt
 from cairn.engine.resolve import failure_of, loop_items, resolve_inputs
 from cairn.engine.services import Services
 from cairn.engine.tree import TaskNode
@@ -225,7 +225,7 @@ class Driver:
         for key, ready in wanted:
             entry = entries.get(key)
             assert ready.comparison is not None
-            if entry is not None and self._intact(entry):
+            if entry is not None and self.intact(entry.outputs):
                 reason = f"the result of {entry.path} of run {entry.run_uid}"
                 ready.task.cached = True
                 ready.task.payload = CacheComparison(ready.comparison.parts, key, "hit", reason)
@@ -246,9 +246,10 @@ class Driver:
             }
         return leaf.parts
 
-    def _intact(self, entry: CacheEntry) -> bool:
+    def intact(self, outputs: TaskOutputs) -> bool:
+        """Whether the bytes of recorded outputs still are what was recorded."""
         full = self.run.settings.verify_cache
-        for artifacts in entry.outputs.artifacts.values():
+        for artifacts in outputs.artifacts.values():
             for artifact in artifacts:
                 known = artifact.fingerprint
                 if known is not None and not self.services.store.unchanged(artifact.uri, known, full=full):
