@@ -67,7 +67,8 @@ class Outcome:
         ]
 
     def __repr__(self) -> str:
-        return f"{' '.join(self.command)}\nexit {self.exit}\n{json.dumps(self.record, indent=1)[:6000]}\n{self.stderr[-4000:]}"
+        record = json.dumps(self.record, indent=1)[:6000]
+        return f"{' '.join(self.command)}\nexit {self.exit}\n{record}\n{self.stderr[-4000:]}"
 
 
 class Cli:

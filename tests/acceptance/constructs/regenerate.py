@@ -3,7 +3,8 @@
     uv run --no-project --python 3.11 --with kfp==2.17.0 --with kfp-kubernetes==2.17.0 regenerate.py [--check]
 
 With `--check` nothing is written: what would change is named and the exit status is 1. Pipelines whose names begin with
-an underscore are parts of others. Embedded artifacts hold the time they were packed at and are compared without it.
+an underscore are parts of others. What kfp writes in no certain order (comments, mappings) and the archives of embedded
+artifacts, which hold the time, are left out of the comparison.
 """
 
 import importlib.util
@@ -13,6 +14,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import yaml
 from kfp import compiler
 from kfp.dsl.graph_component import GraphComponent
 
@@ -34,6 +36,10 @@ def compiled(source: Path, into: Path) -> dict[str, str]:
     return found
 
 
+def compared(text: str) -> list[object]:
+    return [*yaml.safe_load_all(PACKED.sub("", text))]
+
+
 def main() -> int:
     warnings.simplefilter("ignore")
     golden = PIPELINES / "compiled"
@@ -41,21 +47,22 @@ def main() -> int:
         texts = {}
         for source in sorted(PIPELINES.glob("*.py")):
             texts.update(compiled(source, Path(scratch)))
-    if "--check" not in sys.argv[1:]:
-        golden.mkdir(exist_ok=True)
-        for name, text in texts.items():
-            (golden / name).write_text(text)
-        for stale in {path.name for path in golden.glob("*.yaml")} - texts.keys():
-            (golden / stale).unlink()
-        return 0
     standing = {path.name: path.read_text() for path in golden.glob("*.yaml")}
     changed = sorted(
         name
         for name in standing.keys() | texts.keys()
-        if PACKED.sub("", standing.get(name, "")) != PACKED.sub("", texts.get(name, ""))
+        if compared(standing.get(name, "")) != compared(texts.get(name, ""))
     )
     print("\n".join(changed))
-    return 1 if changed else 0
+    if "--check" in sys.argv[1:]:
+        return 1 if changed else 0
+    golden.mkdir(exist_ok=True)
+    for name in changed:
+        if name in texts:
+            (golden / name).write_text(texts[name])
+        else:
+            (golden / name).unlink()
+    return 0
 
 
 if __name__ == "__main__":

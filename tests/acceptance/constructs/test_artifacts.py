@@ -49,7 +49,7 @@ def test_an_importer_reads_nothing_it_must_not(cli, source) -> None:
     outcome = cli.run("importing", parameters={"source": source})
     assert outcome.exit in (1, 2), outcome
     assert outcome.state in ("FAILED", "REJECTED")
-    assert source.split("?", maxsplit=1)[0][:12] in outcome.error, outcome
+    assert source in outcome.error, outcome
 
 
 def test_an_output_at_a_custom_path_is_found_under_the_artifacts_uri(cli, tmp_path) -> None:
@@ -86,7 +86,7 @@ def test_a_bucket_root_is_a_directory_of_the_home_that_steps_see_under_gcs(cli, 
 
 def test_the_pipeline_root_can_be_chosen_for_a_run(cli, tmp_path) -> None:
     root = tmp_path / "root"
-    outcome = cli.run("artifact_types", "--pipeline-root", str(root))
+    outcome = cli.run("artifact_types", "--root", str(root))
     assert outcome.exit == 0, outcome
     assert outcome.outputs["data"].startswith(f"{root}/")
     assert Path(outcome.outputs["data"]).read_text() == "a,b\n1,2\n"

@@ -17,12 +17,12 @@ def test_every_placeholder_stands_for_what_it_names(cli, home) -> None:
     assert outcome.exit == 0, outcome
     assert outcome.outputs["length"] == 9  # an output file read by its declared type
     lines = outcome.outputs["lines"].split("\n")
-    assert lines[:7] == ["it's \"q\" $HOME", "12", "0.25", "true", '[1, "two", 2.5]', '{"k": "v", "n": 1}', lines[6]]
-    assert lines[6] == "glued:it's \"q\" $HOME:12"
+    assert lines[:7] == ['it\'s "q" $HOME', "12", "0.25", "true", '[1, "two", 2.5]', '{"k": "v", "n": 1}', lines[6]]
+    assert lines[6] == 'glued:it\'s "q" $HOME:12'
     data_path, data_uri, label, made_path, made_uri, parameter_file = lines[7:13]
     assert data_path == data_uri
     assert Path(data_path).read_text() == "grüße\n2"
-    assert label == "label's \"metadata\""
+    assert label == 'label\'s "metadata"'
     assert made_path == made_uri
     assert Path(made_path).parent.is_dir()
     assert Path(parameter_file).name == "lines"

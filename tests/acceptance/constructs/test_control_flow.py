@@ -1,5 +1,7 @@
 """Conditions over every type, and how loops share the machine."""
 
+from itertools import pairwise
+
 import pytest
 
 pytestmark = pytest.mark.network
@@ -55,7 +57,7 @@ def test_a_loop_keeps_to_its_parallelism_and_to_the_order_of_its_items(cli) -> N
     assert outcome.exit == 0, outcome
     one = outcome.outputs["one"]
     assert len(one) == 3
-    assert all(before[1] <= after[0] for before, after in zip(one, one[1:], strict=False)), one
+    assert all(before[1] <= after[0] for before, after in pairwise(one)), one
     two = outcome.outputs["two"]
     assert len(two) == 4
     together = max(sum(begin <= moment < end for begin, end in two) for moment, _ in two)

@@ -1,7 +1,7 @@
-"""Artifacts: types and metadata, lists, custom paths and types, metrics and reports, embedded, importers, workspaces."""
+"""Artifacts: types and metadata, custom paths, metrics and reports, embedded ones, importers, workspaces."""
 
 import os
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 from kfp import dsl
 from kfp.dsl import (
@@ -20,7 +20,11 @@ from kfp.dsl import (
 
 @dsl.component
 def write_all(
-    plain: Output[Artifact], data: Output[Dataset], model: Output[Model], folder: Output[Dataset], empty: Output[Dataset]
+    plain: Output[Artifact],
+    data: Output[Dataset],
+    model: Output[Model],
+    folder: Output[Dataset],
+    empty: Output[Dataset],
 ):
     import os
 
@@ -72,7 +76,10 @@ class ArtifactTypesOutputs(NamedTuple):
 def artifact_types() -> ArtifactTypesOutputs:
     made = write_all()
     text = read_all(
-        plain=made.outputs["plain"], data=made.outputs["data"], model=made.outputs["model"], folder=made.outputs["folder"]
+        plain=made.outputs["plain"],
+        data=made.outputs["data"],
+        model=made.outputs["model"],
+        folder=made.outputs["folder"],
     )
     return ArtifactTypesOutputs(text.output, made.outputs["data"])
 

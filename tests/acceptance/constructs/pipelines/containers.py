@@ -75,7 +75,7 @@ def as_text(*, data: Input[Dataset]) -> str:
 def label(data: Input[Dataset], out: Output[Dataset]):
     with open(out.path, "w") as file:
         file.write(open(data.path).read())
-    out.metadata["wrote"] = "label's \"metadata\""
+    out.metadata["wrote"] = 'label\'s "metadata"'
 
 
 class PlaceholdersOutputs(NamedTuple):
@@ -85,7 +85,7 @@ class PlaceholdersOutputs(NamedTuple):
 
 @dsl.pipeline
 def placeholders(
-    text: str = "it's \"q\" $HOME",
+    text: str = 'it\'s "q" $HOME',
     whole: int = 12,
     ratio: float = 3.0,
     flag: bool = True,
@@ -152,7 +152,10 @@ def placeholder_arguments() -> List[str]:
 
 @dsl.container_component
 def container_vertex_model(
-    executor_input: dsl.OutputPath(str), model: Output[VertexModel], metrics: Output[Metrics], gcp_resources: dsl.OutputPath(str)
+    executor_input: dsl.OutputPath(str),
+    model: Output[VertexModel],
+    metrics: Output[Metrics],
+    gcp_resources: dsl.OutputPath(str),
 ):
     script = """
 import json, os, sys
@@ -211,7 +214,9 @@ def project_mapped(word: str = "hello") -> str:
 
 @dsl.container_component
 def container_environment(lines: dsl.OutputPath(str)):
-    return dsl.ContainerSpec(image="shell", command=["sh", "-c", SHOW + '; printf "%s" "$SECOND" >> "$0"'], args=[lines, "x"])
+    return dsl.ContainerSpec(
+        image="shell", command=["sh", "-c", SHOW + '; printf "%s" "$SECOND" >> "$0"'], args=[lines, "x"]
+    )
 
 
 @dsl.component
@@ -229,6 +234,8 @@ class EnvironmentsOutputs(NamedTuple):
 @dsl.pipeline
 def environment_variables(given: str = "from the outside") -> EnvironmentsOutputs:
     task = environment(names=["FIRST", "SECOND", "PYTHONHASHSEED", "CAIRN_HOME"])
-    task.set_env_variable("FIRST", "it's \"1\"").set_env_variable("SECOND", "ü=2").set_env_variable("PYTHONHASHSEED", "7")
+    task.set_env_variable("FIRST", 'it\'s "1"').set_env_variable("SECOND", "ü=2").set_env_variable(
+        "PYTHONHASHSEED", "7"
+    )
     shell = container_environment().set_env_variable("SECOND", "second")
     return EnvironmentsOutputs(task.output, shell.outputs["lines"])

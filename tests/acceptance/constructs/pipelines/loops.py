@@ -146,9 +146,8 @@ def loop_artifacts() -> LoopArtifactsOutputs:
     with dsl.ParallelFor(["a", "b", "c"]) as item:
         one = write(text=item)
         inner = _written(text=item)
-    with dsl.ParallelFor(["d", "e"]) as left:
-        with dsl.ParallelFor(["1", "2"]) as right:
-            pair = write(text=join(left=left, right=right).output)
+    with dsl.ParallelFor(["d", "e"]) as left, dsl.ParallelFor(["1", "2"]) as right:
+        pair = write(text=join(left=left, right=right).output)
     with dsl.ParallelFor(items=_written_each(texts=["f", "g"]).output) as data:
         content = read(data=data)
     return LoopArtifactsOutputs(

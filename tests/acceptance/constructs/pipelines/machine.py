@@ -31,7 +31,9 @@ def requests(cpu: str = "1", memory: str = "200Mi") -> RequestsOutputs:
 
 @dsl.pipeline
 def too_much():
-    threads().set_cpu_limit("500").set_memory_request("900Gi").set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(2)
+    threads().set_cpu_limit("500").set_memory_request("900Gi").set_accelerator_type(
+        "nvidia.com/gpu"
+    ).set_accelerator_limit(2)
 
 
 @dsl.pipeline

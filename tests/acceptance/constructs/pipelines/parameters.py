@@ -72,7 +72,7 @@ def constants(text: str, whole: int, ratio: float, flag: bool, items: list, tabl
 @dsl.pipeline
 def constant_arguments() -> str:
     return constants(
-        text="it's \"quoted\"\n\ttab \\ back – Grüße 🚀",
+        text='it\'s "quoted"\n\ttab \\ back, Grüße 🚀',
         whole=-3,
         ratio=1e-7,
         flag=True,

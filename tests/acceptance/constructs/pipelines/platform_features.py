@@ -22,7 +22,9 @@ class SecretsOutputs(NamedTuple):
 @dsl.pipeline
 def secrets_and_config_maps(secret: str = "credentials") -> SecretsOutputs:
     task = show(names=["USER_NAME", "PASSWORD", "COLOUR"], files=["/mnt/secret/password", "/mnt/config/colour"])
-    kubernetes.use_secret_as_env(task, secret_name=secret, secret_key_to_env={"user": "USER_NAME", "password": "PASSWORD"})
+    kubernetes.use_secret_as_env(
+        task, secret_name=secret, secret_key_to_env={"user": "USER_NAME", "password": "PASSWORD"}
+    )
     kubernetes.use_config_map_as_env(task, config_map_name="paint", config_map_key_to_env={"colour": "COLOUR"})
     kubernetes.use_secret_as_volume(task, secret_name="credentials", mount_path="/mnt/secret")
     kubernetes.use_config_map_as_volume(task, config_map_name="paint", mount_path="/mnt/config")
@@ -71,7 +73,7 @@ def volumes(name: str = "shared-data") -> VolumesOutputs:
     kubernetes.mount_pvc(written, pvc_name=name, mount_path="/mnt/shared")
     read = get(path="/elsewhere/note").after(written)
     kubernetes.mount_pvc(read, pvc_name=name, mount_path="/elsewhere")
-    with dsl.ParallelFor([0, 1]) as item:  # noqa: B007, F841
+    with dsl.ParallelFor([0, 1]) as item:
         used = scratch(path="/mnt/scratch")
         kubernetes.empty_dir_mount(used, volume_name="scratch", mount_path="/mnt/scratch", size_limit="1Gi")
     return VolumesOutputs(read.output, dsl.Collected(used.output))
@@ -79,7 +81,9 @@ def volumes(name: str = "shared-data") -> VolumesOutputs:
 
 @dsl.pipeline
 def claims() -> str:
-    claim = kubernetes.CreatePVC(pvc_name="made-here", access_modes=["ReadWriteOnce"], size="1Gi", storage_class_name="x")
+    claim = kubernetes.CreatePVC(
+        pvc_name="made-here", access_modes=["ReadWriteOnce"], size="1Gi", storage_class_name="x"
+    )
     written = put(path="/mnt/claim/note", text="through a claim")
     kubernetes.mount_pvc(written, pvc_name=claim.outputs["name"], mount_path="/mnt/claim")
     read = get(path="/mnt/claim/note").after(written)

@@ -24,8 +24,6 @@ def returned() -> Dataset:
     return data
 
 
-
-
 @dsl.component
 def read(data: Input[Dataset], other: Input[Dataset], path: str) -> NamedTuple("Outputs", uri=str, path=str, text=str):
     text = " ".join([open(data.path).read(), open(other.path).read(), open(path).read()])
