@@ -78,11 +78,11 @@ class Engine:
         point("lease.claimed")
         fresh = run.state is RunState.PENDING
         records = self.services.records
-        memory = Memory() if fresh else Memory(records.tasks(run.uid), records.attempts(run.uid), renewed=renewed)
+        memory = Memory() if fresh else Memory(records.tasks(run.uid), records.attempts(run.uid))
         machine = RunMachine(run, pipeline, fence, self.services, plans, self.machine, memory)
         self.machines[run.uid] = machine
         self._next_renewal = self.services.clock.monotonic() + LEASE_SECONDS / 3
-        machine.begin()
+        machine.begin(renewed=renewed)
         return machine
 
     # --- the loop ----------------------------------------------------------------------------------------------------

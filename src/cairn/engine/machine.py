@@ -94,8 +94,12 @@ class RunMachine:
 
     # --- beginning ---------------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Start the run, or feed its recorded results through `decide` again."""
+    def begin(self, *, renewed: bool = False) -> None:
+        """Start the run, or feed its recorded results through `decide` again. `renewed`: what did not succeed is tried
+        anew."""
+        if renewed:
+            for record in self.memory.renew():
+                self._put(record)
         now = self.services.clock.now()
         cancelling = self.run.state is RunState.CANCELLING
         if self.run.state is not RunState.RUNNING and not cancelling:
@@ -160,23 +164,24 @@ class RunMachine:
 
     def _recall(self, task: TaskNode, inputs: TaskInputs | None, ready: Ready | None) -> bool:
         """Whether an earlier engine of this run has got further with this task; if so, go on from there."""
-        known = self.memory.task(task.path)
+        known = self.memory.consult(task.path)
         if known is None:
             return False
         attempt = self.memory.running(task.path)
-        if known.state is TaskState.SUCCEEDED and self.memory.fits(known, inputs, self.driver.identity(task)):
+        identity = self.driver.identity(task)
+        fits = known.state is TaskState.SUCCEEDED and self.memory.fits(known, inputs, identity)
+        if fits and self.driver.intact(known.outputs):
             task.cached, task.attempts, task.retries = known.cached, known.attempts, known.retries
             self._apply_recorded(Finished(task, TaskState.SUCCEEDED, known.outputs))
             return True
-        if known.state is TaskState.FAILED and not self.memory.renewed:
+        if known.state is TaskState.FAILED:
             self._apply_recorded(Finished(task, TaskState.FAILED, None, known.error))
             return True
+        task.attempts, task.retries = known.attempts, known.retries
         pause = (known.not_before - self.services.clock.now()) / 1e6
-        if pause > 0 and not self.memory.renewed and known.state is TaskState.PENDING:
+        if pause > 0 and known.state is TaskState.PENDING:
             self._back_off(task, pause)
             return True
-        task.attempts = known.attempts
-        task.retries = 0 if self.memory.renewed else known.retries
         if attempt is not None and ready is not None:
             return self._adopt(task, ready, attempt)
         return False
@@ -197,7 +202,7 @@ class RunMachine:
             self.apply(Started(task))
             self.memory.recalled.discard(task.path)
             return True
-        if not same:
+        if not same and self.services.executor.adopt(record.uid, record.directory):
             self.services.executor.stop(record.uid, kill=True)
         self._close_attempt(record, AttemptState.LOST, Exit(ExitReason.LOST, message="no exit was observed"))
         return False
@@ -422,6 +427,8 @@ class RunMachine:
                 self.memory.recalled.discard(task.path)
                 self.memory.forget(task.path)
             return
+        if self._stands(task):
+            return
         record = self._task_record(task, task.state)
         self._put(record)
         if task.state.terminal:
@@ -434,6 +441,20 @@ class RunMachine:
         else:
             self.labels.append(f"task.{task.kind}.{task.state.lower()}")
 
+    def _stands(self, task: TaskNode) -> bool:
+        """Whether an engine before this one has recorded the same, or what comes after it: nothing is written twice."""
+        known = self.memory.task(task.path)
+        if known is None:
+            return False
+        if task.kind == "leaf" and task.state not in (TaskState.SKIPPED, TaskState.CANCELLED):
+            return False  # a new attempt's end, whatever it came to
+        if not task.state.terminal:
+            return known.state is not TaskState.PENDING
+        if task.state is not known.state or known.outputs != (task.outputs or TaskOutputs()):
+            return False
+        self.memory.forget(task.path)
+        return True
+
     def _put(self, record: TaskRecord) -> None:
         self.fresh[record.path] = record
 
@@ -441,7 +462,7 @@ class RunMachine:
         now = self.services.clock.now()
         earlier = self.memory.task(task.path)
         comparison = task.payload if isinstance(task.payload, CacheComparison) else None
-        start = self.memory.started.get(task.path, 0)
+        start = self.memory.started.get(task.path, 0) or (earlier.start_time if earlier else 0)
         if state is TaskState.RUNNING and not start:
             start = self.memory.started[task.path] = now
         if state.terminal:

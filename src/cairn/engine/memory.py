@@ -5,24 +5,47 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import msgspec
+
 from cairn.domain.runs import AttemptRecord, TaskInputs, TaskRecord
-from cairn.domain.states import AttemptState
+from cairn.domain.states import AttemptState, TaskState
+
+_TRIED_ANEW = (TaskState.FAILED, TaskState.SKIPPED, TaskState.CANCELLED)
 
 
 class Memory:
-    """Recorded tasks by path. `renewed`: the user asked for the run again, so failures are tried anew."""
+    """Recorded tasks by path."""
 
-    def __init__(
-        self, tasks: Sequence[TaskRecord] = (), attempts: Sequence[AttemptRecord] = (), *, renewed: bool = False
-    ) -> None:
+    def __init__(self, tasks: Sequence[TaskRecord] = (), attempts: Sequence[AttemptRecord] = ()) -> None:
         self._tasks = {task.path: task for task in tasks}
         self._running = {attempt.path: attempt for attempt in attempts if attempt.state is AttemptState.RUNNING}
-        self.renewed = renewed
+        self._consulted: set[str] = set()
         self.recalled: set[str] = set()  # paths whose next record is the one that stands already
         self.started: dict[str, int] = {}
 
     def task(self, path: str) -> TaskRecord | None:
         return self._tasks.get(path)
+
+    def consult(self, path: str) -> TaskRecord | None:
+        """The recorded task, when it comes up for the first time: from then on it is this engine's own doing."""
+        known = self._tasks.get(path)
+        if known is None or path in self._consulted:
+            return None
+        self._consulted.add(path)
+        return known
+
+    def renew(self) -> list[TaskRecord]:
+        """The user asked for the run again: what did not succeed is to be tried anew. What to write, so that an engine
+        that takes over from this one knows it too."""
+        renewed = [
+            msgspec.structs.replace(
+                task, state=TaskState.PENDING, retries=0, error=None, start_time=0, end_time=0, not_before=0
+            )
+            for task in self._tasks.values()
+            if task.state in _TRIED_ANEW or (task.state is TaskState.PENDING and task.not_before)
+        ]
+        self._tasks.update((task.path, task) for task in renewed)
+        return renewed
 
     def running(self, path: str) -> AttemptRecord | None:
         return self._running.pop(path, None)
