@@ -126,14 +126,14 @@ def main() -> None:
         root = Path(name)
         python = arguments.python or make_environment(root)
         environment = Environment(key="benchmark", python=python)
-        print(f"{'step':<10}{'at once':>8}{'ms a step':>12}{'(spread)':>14}{'steps/s':>10}{'CPU ms':>9}")
+        print(f"{'step':<10}{'at once':>8}{'ms a step':>12}{'(spread)':>16}{'steps/s':>10}{'CPU ms':>9}")
         for kind, concurrency in itertools.product(("forked", "fresh", "command"), (1, 2)):
             count = arguments.steps if kind != "fresh" else max(10, arguments.steps // 10)
             rounds = [measure(root, environment, kind, concurrency, count) for _ in range(arguments.rounds)]
             latency, rate, cpu = ([one[column] for one in rounds] for column in range(3))
-            spread = f"{min(latency):.2f}–{max(latency):.2f}"
+            spread = f"{min(latency):.2f} to {max(latency):.2f}"
             print(
-                f"{kind:<10}{concurrency:>8}{statistics.median(latency):>12.2f}{spread:>14}"
+                f"{kind:<10}{concurrency:>8}{statistics.median(latency):>12.2f}{spread:>16}"
                 f"{statistics.median(rate):>10.0f}{statistics.median(cpu):>9.2f}"
             )
 

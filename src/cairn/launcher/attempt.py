@@ -27,6 +27,7 @@ EXIT_NAME = "exit.json"
 ABANDONED_NAME = "abandoned"
 QUIET_SECONDS = 0.008  # how long stdout is left alone after a look, so that a chatty step does not wake the waiter
 FLOOD_SECONDS = 0.001  # the same for one that fills its pipe
+ERRORS_AT_ONCE = 8  # writes to stderr that wake the waiter within one such pause; then it pauses for stderr as well
 PUBLISH_PATIENCE = 60.0  # how long a full disk is waited for
 END_PATIENCE = 30.0
 _BOOT = processes.boot_id()
@@ -197,36 +198,47 @@ class Attempt:
 
     def _watch(self) -> None:
         """Pump logs, obey stops, keep time and memory, until every process of the attempt has ended."""
-        eager, calm = self._pollers()
+        eager, calm, deaf = self._pollers()
         quiet_until = time.monotonic() + QUIET_SECONDS
+        window = 0.0  # begin of the pause that `errors` belongs to
+        errors = 0
         while self._running:
             now = time.monotonic()
             self._obey(now)
             timer = self._next_timer(now)
-            if now < quiet_until:
+            if now - window > QUIET_SECONDS:
+                window, errors = now, 0
+            if errors >= ERRORS_AT_ONCE:
+                ready = deaf.poll(QUIET_SECONDS * 1000)
+            elif now < quiet_until:
                 ready = calm.poll(max(0.0, min(timer, quiet_until) - now) * 1000 + 0.5)
             else:
                 ready = eager.poll(None if timer == _NEVER else max(0.0, timer - now) * 1000 + 0.5)
-            flooding = self._handle(ready, eager, calm)
+            flooding, heard = self._handle(ready, eager, calm)
+            errors += heard
             if flooding is not None:
                 quiet_until = time.monotonic() + (FLOOD_SECONDS if flooding else QUIET_SECONDS)
 
-    def _pollers(self) -> "tuple[select.poll, select.poll]":
-        """One that wakes for everything, and one that leaves stdout alone."""
-        eager, calm = select.poll(), select.poll()
-        for poller in (eager, calm):
+    def _pollers(self) -> "tuple[select.poll, select.poll, select.poll]":
+        """One that wakes for everything, one that leaves stdout alone, one that leaves both alone."""
+        eager, calm, deaf = select.poll(), select.poll(), select.poll()
+        for poller in (eager, calm, deaf):
             poller.register(self._control, select.POLLIN)
-            if not self._channel.closed:
+        if not self._channel.closed:
+            for poller in (eager, calm):
                 poller.register(self._channel.fd, select.POLLIN)
-            for member in self._members:
-                poller.register(member.pump.stderr.reader, select.POLLIN)
         for member in self._members:
+            for poller in (eager, calm):
+                poller.register(member.pump.stderr.reader, select.POLLIN)
             eager.register(member.pump.stdout.reader, select.POLLIN)
-        return eager, calm
+        return eager, calm, deaf
 
-    def _handle(self, ready: List[Tuple[int, int]], eager: select.poll, calm: select.poll) -> Optional[bool]:
-        """Serve what is ready. Says whether stdout floods, None when it was not looked at."""
+    def _handle(
+        self, ready: List[Tuple[int, int]], eager: select.poll, calm: select.poll
+    ) -> Tuple[Optional[bool], int]:
+        """Serve what is ready: (whether stdout floods, None when it was not looked at; how often stderr was)."""
         flooding: Optional[bool] = None
+        heard = 0
         found = {fd for fd, _ in ready}
         if self._control.reader in found:
             self._control.drain()
@@ -240,6 +252,7 @@ class Attempt:
             pump = member.pump
             if pump.stderr.reader in found:
                 pump.drain_stderr()
+                heard += 1
                 if pump.stderr.at_end:
                     eager.unregister(pump.stderr.reader)
                     calm.unregister(pump.stderr.reader)
@@ -247,7 +260,7 @@ class Attempt:
                 flooding = bool(flooding) or pump.drain_stdout() >= FLOOD
                 if pump.stdout.at_end:
                     eager.unregister(pump.stdout.reader)
-        return flooding
+        return flooding, heard
 
     def _read_requests(self) -> None:
         while True:

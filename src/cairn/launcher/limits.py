@@ -15,7 +15,7 @@ THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "
 
 
 class Placement:
-    """A process's own part in keeping limits: the cgroups and CPUs it goes to, and how many threads libraries may use."""
+    """A process's own part in keeping limits: its cgroups and CPUs, and how many threads libraries may use."""
 
     def __init__(self, groups: Sequence[str] = (), cpus: Sequence[int] = (), threads: int = 0) -> None:
         self.groups = list(groups)

@@ -6,10 +6,11 @@ import os
 import sys
 from typing import Any
 
+ctypes: Any
 try:
     import ctypes
 except ImportError:  # a Python built without libffi
-    ctypes = None  # type: ignore[assignment]
+    ctypes = None
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36

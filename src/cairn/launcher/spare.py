@@ -1,4 +1,4 @@
-"""A step's process, forked ahead of its attempt while the supervisor is idle, so that the attempt need not wait for it."""
+"""A step's process, forked while the supervisor is idle, so that the attempt need not wait for the fork."""
 
 from __future__ import annotations
 

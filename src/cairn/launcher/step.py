@@ -121,7 +121,7 @@ def _close_others(*kept: int) -> None:
 
 
 def _read_all(fd: int) -> bytes:
-    parts = []
+    parts: List[bytes] = []
     while True:
         part = os.read(fd, 1 << 16)
         if not part:

@@ -13,7 +13,7 @@ from tests.integration.process.conftest import output
 from cairn.domain.resources import Resources
 from cairn.domain.states import ExitReason
 from cairn.engine.ports import ProcessSpec
-from cairn.executors.process import ProcessExecutor
+from cairn.executors.process import ProcessExecutor, recovery
 from cairn.launcher.limits import THREAD_COUNTS
 from cairn.testing.executors import alive, collect, log, run, wait_until
 
@@ -161,7 +161,7 @@ UNCONTROLLED = """
 import select, sys
 from cairn.domain.resources import Resources
 from cairn.engine.ports import Environment, ProcessSpec, StartAttempt
-from cairn.executors.process import ProcessExecutor
+from cairn.executors.process import ProcessExecutor, recovery
 directory, limit, *command = sys.argv[1:]
 executor = ProcessExecutor()
 process = ProcessSpec(argv=(command[0], "-c", command[1]), environment=Environment(key="host"))
@@ -295,3 +295,16 @@ def test_other_environments_steps_get_their_own_variables(executor, commands):
     request = commands.shell("echo $WHO", environment=environment)
     run(executor, request)
     assert log(request) == "other\n"
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_chatty_step_costs_the_waiter_little(executor, commands, stream):
+    script = f"i=0; while [ $i -lt 20000 ]; do echo line $i >&{stream}; i=$((i+1)); done"
+    request = commands.shell(script)
+    executor.start(request)
+    waiter = wait_until(lambda: recovery.read_waiter(request.directory).pid)
+    (ended,) = collect(executor)
+    assert ended.exit.code == 0
+    assert log(request, "stdout" if stream == "1" else "stderr").splitlines() == [f"line {n}" for n in range(20000)]
+    fields = Path(f"/proc/{waiter}/stat").read_text().rpartition(")")[2].split()
+    assert (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") < 0.3
