@@ -84,7 +84,7 @@ class Host:
             if run.uid in self.engine.machines or self.cairn.records.claimed(run.uid) is not None:
                 continue
             since = still[run.uid] = self._unclaimed.get(run.uid, now)
-            ours = run.settings.detached or now - since >= GRACE_SECONDS
+            ours = run.settings.detached or run.fence > 0 or now - since >= GRACE_SECONDS
             if ours and now >= self._refused.get(run.uid, 0.0):
                 self._take(run)
         self._unclaimed = still

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cairn.wiring import Cairn
 
 EXIT_STATUS = {RunState.SUCCEEDED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130}
+DEFECT = 70
 METRICS = ("system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics")
 DETAILED = 2_000  # leaf tasks up to which artifacts and metrics are looked up for the summary
 SHOWN_ARTIFACTS = 20
@@ -48,7 +49,7 @@ def tell(
         output.print_json(report.run_object(run, leaves, cairn.store))
     else:
         _tell(cairn, run, records, count)
-    return EXIT_STATUS.get(run.state, 1)
+    return exit_status(run)
 
 
 def _tell(cairn: Cairn, run: Run, records: list[TaskRecord], count: int) -> None:
@@ -62,6 +63,13 @@ def _tell(cairn: Cairn, run: Run, records: list[TaskRecord], count: int) -> None
     output.say(f"{paint('run', 'bold')} {run.job_id} {state} in {took} ({tasks}{told})")
     tell_results(cairn, run, records)
     output.say(f"look further: {paint(f'cairn runs show {run.uid[:8]}', 'cyan')}")
+
+
+def exit_status(run: Run) -> int:
+    """As the contract of the command line has it."""
+    if run.error is not None and run.error.kind == "Defect":
+        return DEFECT
+    return EXIT_STATUS.get(run.state, 1)
 
 
 def tell_results(cairn: Cairn, run: Run, records: list[TaskRecord]) -> None:
@@ -138,5 +146,6 @@ def _tell_failures(cairn: Cairn, pipeline: Pipeline, run: Run, records: list[Tas
     if not failed and run.error is not None:
         output.note(f"{output.paint('error:', 'red', sys.stderr)} {output.clean(run.error.message)}")
         if run.error.remedy:
-            output.note(f"  → {output.clean(run.error.remedy)}")
+            remedy = run.error.remedy if with_trace else run.error.remedy.partition("\n")[0]
+            output.note(f"  → {output.clean(remedy)}")
     output.note(f"go on from here: cairn runs resume {run.uid[:8]}")

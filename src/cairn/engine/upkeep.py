@@ -89,9 +89,8 @@ class Upkeep:
         referenced = _Kept(self._paths(self.records.referenced()))
         gone: list[str] = [path for path in self._paths(freed.uris) if not referenced.touch(path)]
         root = self.store.path_of(run.pipeline_root) if run.pipeline_root else str(self.home.store)
-        tree = f"{root}/{run.pipeline_name}/{run.uid}"
-        if root is not None and not referenced.touch(tree):
-            gone.append(tree)
+        trees = {f"{root}/{run.pipeline_name}/{run.uid}", *filter(None, map(self._tree_of_deleted, gone))}
+        gone += [tree for tree in trees if not referenced.touch(tree)]
         gone += [*freed.directories, f"{self.home.runs}/{run.uid}"]
         return sum(self._remove(path) for path in gone)
 
@@ -136,6 +135,12 @@ class Upkeep:
         found = (self.store.path_of(uri) for uri in uris)
         inside = f"{self.home.store}/"
         return {path for path in found if path is not None and path.startswith(inside)}
+
+    def _tree_of_deleted(self, path: str) -> str:
+        """The directory in the store of a run that was deleted before, but whose artifact another run still used."""
+        pipeline, _, below = path.removeprefix(f"{self.home.store}/").partition("/")
+        uid = below.partition("/")[0]
+        return "" if not uid or self._is_recorded(uid) else f"{self.home.store}/{pipeline}/{uid}"
 
     def _remove(self, path: str) -> int:
         if not path.startswith(f"{self.home.root}/"):

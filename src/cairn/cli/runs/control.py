@@ -37,7 +37,7 @@ def cancel(references: tuple[str, ...], *, kill: bool, no_wait: bool, as_json: b
             if cairn.records.claimed(run.uid) is None:
                 found[at] = _cancel_here(cairn, run, kill=kill)
             elif not no_wait:
-                found[at] = _wait(cairn, run)
+                found[at] = _wait(cairn, run, kill=kill)
         for run in found:
             output.note(f"run {run.job_id} {run.state.lower()}")
         if as_json:
@@ -51,7 +51,7 @@ def _cancel_here(cairn: Cairn, run: Run, *, kill: bool) -> Run:
         try:
             cairn.runs.take(engine, cairn.records.run(run.uid))
         except InputRefused:
-            return _wait(cairn, run)  # an engine has taken it up just now
+            return _wait(cairn, run, kill=kill)  # an engine has taken it up just now
         engine.cancel(run.uid, kill=kill)
         engine.run_until_done()
         if run.uid in engine.lost:
@@ -61,12 +61,16 @@ def _cancel_here(cairn: Cairn, run: Run, *, kill: bool) -> Run:
         engine.close()
 
 
-def _wait(cairn: Cairn, run: Run) -> Run:
+def _wait(cairn: Cairn, run: Run, *, kill: bool) -> Run:
+    """Until the engine that has it has ended it; one that dies over it is stood in for."""
     until = time.monotonic() + CANCEL_SECONDS
     while time.monotonic() < until:
+        claimed = cairn.records.claimed(run.uid) is not None
         run = cairn.records.run(run.uid)
         if run.state.terminal:
             break
+        if not claimed:
+            return _cancel_here(cairn, run, kill=kill)
         time.sleep(0.05)
     return run
 
