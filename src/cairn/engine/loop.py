@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import AttemptRecord, Exit, Run
 from cairn.domain.states import ExitReason, RunState
@@ -24,7 +26,7 @@ from cairn.engine.ports import AttemptExit, Batch, EnvironmentPlan, StartAttempt
 from cairn.engine.publish import Published, check_exit, is_large, publish
 from cairn.engine.services import Services
 from cairn.engine.wakeup import Wakeup
-from cairn.errors import CairnError, FenceLost, RecordsBusy, StepError, StorageFull
+from cairn.errors import CairnError, FenceLost, InputRefused, RecordsBusy, StepError, StorageFull
 
 if TYPE_CHECKING:
     from cairn.spec.types import Pipeline
@@ -59,7 +61,7 @@ class Engine:
         self._selector.register(self._wakeup.fileno(), selectors.EVENT_READ)
         self._workers: ThreadPoolExecutor | None = None
         self._used = 0  # thousandths of a core that this engine's attempts hold
-        self._requests_after = 0
+        self._heard: dict[int, str] = {}  # requests taken in: sequence → run; settled once what follows is committed
         self._next_requests = 0.0
         self._next_renewal = 0.0
         self._denied_until = 0.0
@@ -76,8 +78,15 @@ class Engine:
         """Claim a run and go on with it from what is recorded. Raises InputRefused when another engine holds it."""
         fence = self.services.journal.claim(run.uid, self.services.owner, lease_seconds=LEASE_SECONDS)
         point("lease.claimed")
-        fresh = run.state is RunState.PENDING
         records = self.services.records
+        stored = records.run(run.uid)  # as whoever had it until now left it
+        if stored.state.terminal and not renewed:
+            self.services.journal.release(fence)
+            raise InputRefused(f"run {run.job_id} has ended meanwhile: {stored.state}")
+        if renewed:
+            self._forget_requests(run.uid)
+        run = msgspec.structs.replace(run, state=stored.state, start_time=stored.start_time)
+        fresh = run.state is RunState.PENDING
         memory = Memory() if fresh else Memory(records.tasks(run.uid), records.attempts(run.uid))
         machine = RunMachine(run, pipeline, fence, self.services, plans, self.machine, memory)
         self.machines[run.uid] = machine
@@ -98,7 +107,9 @@ class Engine:
             self._guard(machine, machine.wake)
             self._drive(machine)
         offers = self._offer()
-        if not self._commit(offers):
+        committed = self._commit(offers)
+        self._settle_requests()
+        if not committed:
             self._wait(timeout)
 
     def _take_in(self) -> None:
@@ -375,16 +386,24 @@ class Engine:
     def _take_requests(self) -> None:
         if not self.machines:
             return
-        for request in self.services.journal.requests(list(self.machines), self._requests_after):
-            self._requests_after = max(self._requests_after, request.sequence)
-            machine = self.machines.get(request.run_uid)
-            if machine is None:
+        for request in self.services.journal.requests(list(self.machines), 0):
+            if request.sequence in self._heard:
                 continue
-            if request.kind == "cancel":
-                self.cancel(request.run_uid)
-            elif request.kind == "kill":
-                self.cancel(request.run_uid, kill=True)
-            self.services.journal.settle(request.run_uid, request.sequence)
+            self._heard[request.sequence] = request.run_uid
+            if request.kind in ("cancel", "kill"):
+                self.cancel(request.run_uid, kill=request.kind == "kill")
+
+    def _settle_requests(self) -> None:
+        """Only now: a request must outlive an engine that is killed before it has committed what was asked for."""
+        while self._heard:
+            sequence, run_uid = self._heard.popitem()
+            if run_uid not in self.lost:
+                self.services.journal.settle(run_uid, sequence)
+
+    def _forget_requests(self, run_uid: str) -> None:
+        """What was asked of a run before it ended is not asked of its renewal."""
+        for request in self.services.journal.requests([run_uid], 0):
+            self.services.journal.settle(run_uid, request.sequence)
 
     def cancel(self, run_uid: str, *, kill: bool = False) -> None:
         """End a run: its processes get SIGTERM, and SIGKILL after ten seconds or at once with `kill`."""

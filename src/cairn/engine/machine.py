@@ -108,9 +108,6 @@ class RunMachine:
         self._write_run(state=RunState.RUNNING, start_time=start, end_time=0, error=None, outputs={})
         self.apply(Begin(TaskInputs(dict(self.run.parameters), {})))
         if cancelling:
-            while self.drive(1_000_000):  # so that what still runs is adopted, and then stopped
-                pass
-            self.wanted.clear()
             self.cancel()
 
     def apply(self, event: Event) -> None:
@@ -379,6 +376,10 @@ class RunMachine:
     def cancel(self) -> None:
         if self.tree.cancelling or self.ended:
             return
+        if self.memory.orphans():
+            while self.drive(1_000_000):  # so that what still runs is adopted, and then stopped
+                pass
+            self.wanted.clear()
         self._write_run(state=RunState.CANCELLING)
         self.apply(Cancel())
 
@@ -396,6 +397,8 @@ class RunMachine:
             if self.services.executor.adopt(orphan.uid, orphan.directory):
                 self.services.executor.stop(orphan.uid, kill=True)
             self._close_attempt(orphan, AttemptState.LOST, Exit(ExitReason.LOST, message="no longer wanted"))
+        for known in self.memory.unfinished():
+            self._put(msgspec.structs.replace(known, state=TaskState.CANCELLED, end_time=self.services.clock.now()))
         values = self._run_outputs(outputs)
         self._write_run(state=state, end_time=self.services.clock.now(), outputs=values, error=error)
         self.labels.append(f"run.{state.lower()}")

@@ -57,6 +57,10 @@ class Memory:
         """Attempts that run and whose task has not come up again."""
         return list(self._running.values())
 
+    def unfinished(self) -> list[TaskRecord]:
+        """Recorded tasks without an end that have not come up again."""
+        return [task for task in self._tasks.values() if not task.state.terminal]
+
     def uid_of(self, path: str) -> str:
         known = self._tasks.get(path)
         return known.uid if known is not None and known.uid else self.new_uid()
