@@ -147,7 +147,9 @@ def test_no_color_is_respected(cli):
 
 
 def test_debug_stops_at_a_breakpoint_in_the_users_own_file(cli):
-    source = (PIPELINES / "steps.py").read_text().replace("    total = a + b\n", "    total = a + b\n    breakpoint()\n")
+    source = (
+        (PIPELINES / "steps.py").read_text().replace("    total = a + b\n", "    total = a + b\n    breakpoint()\n")
+    )
     (cli.work / "one.py").write_text(source)
     done = cli("run", cli.copy_of("one"), "a=30", "--json")
     run_id = done.json["run_id"]
@@ -171,7 +173,10 @@ def test_debug_runs_the_recorded_source_where_there_is_no_other(cli):
     assert debugged.status == 0, debugged.err
     assert "recorded source" in debugged.err
     done = subprocess.run(
-        cli.command("runs", "debug", "latest", "add", "--listen", "5678"), env=cli.variables, capture_output=True, text=True
+        cli.command("runs", "debug", "latest", "add", "--listen", "5678"),
+        env=cli.variables,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     assert "debugpy" in done.stderr

@@ -1,0 +1,121 @@
+"""What a failed step said, cut to the user's own."""
+
+from cairn.cli import user_source
+from cairn.cli.failures import shorten
+
+SOURCE = """\
+from kfp import dsl
+
+
+def helper():
+    pass
+
+
+class Holder:
+    @dsl.component(
+        packages_to_install=["x"],
+    )
+    def train(n: int) -> int:
+        values = {}
+
+        return values["missing"]
+
+
+@dsl.component
+def other():
+    pass
+"""
+COMPILED = """
+import kfp
+from kfp import dsl
+from kfp.dsl import *
+from typing import *
+
+def train(n: int) -> int:
+    values = {}
+
+    return values["missing"]
+
+"""
+SAID = """\
+[KFP Executor INFO]: something
+Traceback (most recent call last):
+  File "<frozen runpy>", line 198, in _run_module_as_main
+  File "/e/lib/python3.11/site-packages/kfp/dsl/executor_main.py", line 101, in executor_main
+    output_file = executor.execute()
+                  ^^^^^^^^^^^^^^^^^^
+  File "/e/lib/python3.11/site-packages/kfp/dsl/executor.py", line 453, in execute
+    result = self.func(**func_kwargs)
+             ^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/h/runs/1/train/attempt-1/component/ephemeral_component.py", line 10, in train
+    return values["missing"]
+           ~~~~~~^^^^^^^^^^^
+KeyError: 'missing'
+""".splitlines()
+
+
+def write(tmp_path, text=SOURCE, name="pipeline.py"):
+    (tmp_path / name).write_text(text)
+    return str(tmp_path / name)
+
+
+def test_the_compiled_function_is_found_in_the_users_file(tmp_path):
+    place = user_source.find(write(tmp_path), COMPILED)
+    assert place.name == "train"
+    assert place.unchanged
+    assert place.line(10) == 15
+    assert SOURCE.splitlines()[15 - 1].strip() == 'return values["missing"]'
+    assert place.line(2) is None, "an import line of kfp's own"
+
+
+def test_it_is_found_beside_the_compiled_file(tmp_path):
+    write(tmp_path)
+    assert user_source.find(str(tmp_path / "pipeline.yaml"), COMPILED).line(10) == 15
+    assert user_source.find(f"{tmp_path / 'pipeline.py'}:pipeline", COMPILED).line(10) == 15
+
+
+def test_an_edited_function_gives_its_place_but_no_lines(tmp_path):
+    place = user_source.find(write(tmp_path, SOURCE.replace('"missing"', '"found"')), COMPILED)
+    assert place.first == 12
+    assert not place.unchanged
+    assert place.line(10) is None
+
+
+def test_no_file_or_no_such_function_is_no_place(tmp_path):
+    assert user_source.find(str(tmp_path / "nowhere.py"), COMPILED) is None
+    assert user_source.find(write(tmp_path, "x = 1"), COMPILED) is None
+    assert user_source.find(write(tmp_path, "not python("), COMPILED) is None
+    assert user_source.find(write(tmp_path), "not python(") is None
+
+
+def test_only_the_users_frames_are_left_with_the_users_file_and_line(tmp_path):
+    path = write(tmp_path)
+    assert shorten(SAID, user_source.find(path, COMPILED)) == [
+        "Traceback (most recent call last):",
+        f'  File "{path}", line 15, in train',
+        '    return values["missing"]',
+        "           ~~~~~~^^^^^^^^^^^",
+        "KeyError: 'missing'",
+    ]
+
+
+def test_without_the_users_file_the_compiled_one_is_named():
+    assert '  File "/h/runs/1/train/attempt-1/component/ephemeral_component.py", line 10, in train' in shorten(
+        SAID, None
+    )
+
+
+def test_of_chained_exceptions_the_last_is_told_and_other_output_is_kept():
+    said = [
+        "Traceback (most recent call last):",
+        '  File "a.py", line 1, in f',
+        "    f()",
+        "A",
+        "",
+        "During …:",
+        "",
+        *SAID,
+    ]
+    assert shorten(said, None)[-1] == "KeyError: 'missing'"
+    assert shorten(["sh: cannot open x"], None) == ["sh: cannot open x"]
+    assert shorten([], None) == []
