@@ -24,6 +24,13 @@ def test_types_metadata_files_and_folders_reach_the_next_step_and_are_sealed(cli
     assert "'empty'" in outcome.warnings  # declared and not written: told, since the run goes on
 
 
+def test_a_pipeline_gives_lists_of_artifacts_in_the_order_of_its_loop(cli) -> None:
+    outcome = cli.run("artifact_list")
+    assert outcome.exit == 0, outcome
+    assert [Path(uri).read_text() for uri in outcome.outputs["datasets"]] == ["a", "b"]
+    assert outcome.outputs["words"] == ["a", "b"]
+
+
 def test_an_importer_takes_what_is_recorded_unless_it_is_to_import_again(cli, tmp_path) -> None:
     source = tmp_path / "it's data.txt"
     source.write_text("imported")

@@ -182,6 +182,22 @@ CASES = [
     ),
     # --- nested pipelines ---
     Case("depth_one", {"value": 5, "shown": "model of 3, 3, Dataset", "again": 7}),
+    # --- one in another ---
+    Case(
+        "mixtures",
+        {
+            "grades": '["low", "middle", "high"]',
+            "lists": "[[1, 4], [1, 4], [1, 4]]",
+            "rows": "[[1, 4], [], [9]]",
+            "kinds": "[\"dict ['a']\", \"dict ['b']\"]",
+            "some": "keep,keep too",
+            "settings": "{'x': 1} [True, False] 0.5",
+        },
+    ),
+    Case(
+        "optional_artifacts",
+        {"without": "None None", "given": "here None", "inside": "None None", "inside_given": "here None"},
+    ),
     # --- artifacts ---
     Case("metrics", {"Output": "0.75 [{'row': [3, 1]}, {'row': [0, 4]}] <b>bold</b> # Notes"}),
     Case("pythonic", {"Output": "one returned pair 4"}),

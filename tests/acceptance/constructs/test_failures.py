@@ -31,6 +31,33 @@ def test_a_task_may_ignore_that_what_is_upstream_failed(cli) -> None:
     assert "no such luck" in outcome.stderr
 
 
+def test_a_status_may_be_asked_of_a_plain_task_that_failed(cli) -> None:
+    outcome = cli.run("statuses")
+    assert (outcome.exit, outcome.state) == (1, "FAILED"), outcome
+    assert outcome.outputs == {"failed": "fail FAILED True", "done": "done"}
+    (loop,) = (task for task in outcome.record["tasks"] if task["name"] == "squares")
+    assert loop["state"] == "SKIPPED"  # its loop is downstream of the failure
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "said"),
+    [("text", "StepError", "want type <class 'int'>"), ("missing", "OutputMissing", "output parameter")],
+)
+def test_success_needs_every_declared_output(cli, mode, kind, said) -> None:
+    outcome = cli.run("declared_outputs", f"mode={mode}")
+    assert (outcome.exit, outcome.state) == (1, "FAILED"), outcome
+    assert outcome.record["error"]["kind"] == kind
+    assert said in outcome.stderr
+    assert cli.run("declared_outputs", "mode=good").exit == 0
+
+
+def test_a_task_in_a_loop_is_retried_by_itself(cli, tmp_path) -> None:
+    outcome = cli.run("retried_inside", f"folder={tmp_path}")
+    assert outcome.exit == 0, outcome
+    assert [task["attempts"] for task in outcome.record["tasks"]] == [2]
+    assert (tmp_path / "second").read_text() == "2"
+
+
 def test_a_retried_task_starts_afresh_each_time_and_waits_longer_each_time(cli, tmp_path) -> None:
     seen = tmp_path / "seen"
     outcome = cli.run("retried", parameters={"folder": str(seen), "failures": 2})

@@ -37,6 +37,13 @@ def test_secrets_and_config_maps_are_variables_and_files(cli, home) -> None:
     assert b"alice" not in kept
 
 
+@pytest.mark.usefixtures("credentials")
+def test_names_of_secrets_and_config_maps_may_come_from_loops_and_from_upstream(cli) -> None:
+    outcome = cli.run("names_from_elsewhere")
+    assert outcome.exit == 0, outcome
+    assert outcome.outputs == {"each": [["alice"], ["bob"]], "upstream": ["blue"], "scratch": []}
+
+
 def test_a_missing_secret_fails_the_task_with_the_remedy(cli) -> None:
     outcome = cli.run("secret_missing")
     assert (outcome.exit, outcome.state) == (1, "FAILED"), outcome
