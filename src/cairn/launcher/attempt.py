@@ -20,11 +20,9 @@ from cairn.launcher.logs import FLOOD, Pump
 from cairn.launcher.runtime import Call, Preload
 from cairn.launcher.spare import Spare
 from cairn.launcher.step import Plan
+from cairn.launcher.waiting import ABANDONED_NAME, EXIT_NAME, LOCK_NAME
 from cairn.launcher.wire import Channel, encode
 
-LOCK_NAME = "waiter.lock"
-EXIT_NAME = "exit.json"
-ABANDONED_NAME = "abandoned"
 QUIET_SECONDS = 0.008  # how long stdout is left alone after a look, so that a chatty step does not wake the waiter
 FLOOD_SECONDS = 0.001  # the same for one that fills its pipe
 ERRORS_AT_ONCE = 8  # writes to stderr that wake the waiter within one such pause; then it pauses for stderr as well

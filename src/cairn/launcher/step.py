@@ -14,6 +14,14 @@ from cairn.launcher.processes import ATTEMPT_VARIABLE
 from cairn.launcher.runtime import RUNTIME_MODULE, Call, Preload, become_main, command_arguments
 
 HIGHEST_DESCRIPTOR = 256  # a supervisor never has more open
+MAX_ARGUMENT = 128 * 1024 - 1  # bytes of one argument that the kernel passes on (MAX_ARG_STRLEN, its end included)
+# `python -m` with arguments of any length, read from a file.
+FROM_FILE = f"""import json, os, runpy, sys
+with open(sys.argv[1], encoding="utf-8") as file:
+    sys.argv[1:] = json.load(file)
+sys.path[0] = os.getcwd()
+del file
+runpy._run_module_as_main({RUNTIME_MODULE!r})"""
 
 
 class Plan:
@@ -50,7 +58,14 @@ class Plan:
         """The argv of a fresh process."""
         if not self.source:
             return self.argv
-        return [self.python or "python3", "-m", RUNTIME_MODULE, *command_arguments(self.module_path, self.arguments)]
+        python = self.python or "python3"
+        arguments = command_arguments(self.module_path, self.arguments)
+        if all(len(os.fsencode(argument)) < MAX_ARGUMENT for argument in arguments):
+            return [python, "-m", RUNTIME_MODULE, *arguments]
+        path = os.path.join(os.path.dirname(self.module_path), "arguments.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(arguments, file)
+        return [python, "-c", FROM_FILE, path]
 
 
 def wait(preload: Optional[Preload], request: int, stdout: int, stderr: int, report: int) -> Call:

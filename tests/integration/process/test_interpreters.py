@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.integration.process.conftest import Components, output
-from tests.integration.process.test_lightweight import FRESH, OBSERVED, observation
+from lightweight_steps import FRESH, OBSERVED, Components, observation, output
 
 from cairn.engine.ports import Environment
 from cairn.testing.executors import run

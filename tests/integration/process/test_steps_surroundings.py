@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.integration.process.conftest import output
+from lightweight_steps import output
 
 from cairn.domain.resources import Resources
 from cairn.domain.states import ExitReason

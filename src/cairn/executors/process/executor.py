@@ -17,6 +17,7 @@ from cairn.executors.process.request import encode_start, encode_stop
 
 GRACE_SECONDS = 10.0
 MAX_PARENTS = 8  # warm parents kept without an attempt; the least recently used go first
+MAX_IDLE = 2 * (os.cpu_count() or 1)  # supervisors kept for each environment
 CLOSE_PATIENCE = 1.0
 
 
@@ -36,7 +37,6 @@ class ProcessExecutor:
         self._parents: dict[str, WarmParent] = {}
         self._idle: dict[str, list[Supervisor]] = {}
         self._busy: dict[str, Supervisor] = {}
-        self._keep: dict[str, int] = {}
         self._exits: list[AttemptExit] = []
         self._watch: recovery.Watch | None = None
         self._can_mount: bool | None = None
@@ -60,9 +60,8 @@ class ProcessExecutor:
             parent = self._parent(environment)
         except OSError:
             return  # a hint: `start` reports it
-        self._keep[parent.key] = max(slots, self._keep.get(parent.key, 0))
         idle = self._idle.setdefault(parent.key, [])
-        while len(parent.supervisors) < slots:
+        while len(parent.supervisors) < min(slots, MAX_IDLE):
             idle.append(self._fork(parent))
 
     def start(self, request: StartAttempt) -> None:
@@ -159,7 +158,6 @@ class ProcessExecutor:
         for supervisor in self._idle.pop(parent.key, []):
             self._drop(supervisor)
         self._selector.unregister(parent)
-        self._keep.pop(parent.key, None)
         if self._parents.get(parent.key) is parent:
             del self._parents[parent.key]
 
@@ -204,7 +202,7 @@ class ProcessExecutor:
         supervisor.attempt = ""
         self._report(head["uid"], recovery.decode_exit(head["exit"]))
         idle = self._idle.setdefault(supervisor.parent.key, [])
-        if self._parents.get(supervisor.parent.key) is supervisor.parent:
+        if self._parents.get(supervisor.parent.key) is supervisor.parent and len(idle) < MAX_IDLE:
             idle.append(supervisor)
         else:
             self._drop(supervisor)

@@ -14,8 +14,8 @@ import msgspec
 from cairn.domain.runs import Exit
 from cairn.domain.states import ExitReason
 from cairn.launcher import processes
-from cairn.launcher.attempt import ABANDONED_NAME, EXIT_NAME, LOCK_NAME
 from cairn.launcher.control import KILL_SIGNAL, STOP_SIGNAL
+from cairn.launcher.waiting import ABANDONED_NAME, EXIT_NAME, LOCK_NAME
 
 WATCH_SECONDS = 0.01
 
