@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_a_run_gives_outputs_tasks_artifacts_and_logs(home, pipelines):
     assert run.task("condition-1/for-loop-3/say").state == "SKIPPED"
     data = run.artifacts["make/data"]
     assert data.type == "system.Dataset"
-    assert open(data.path).read() == "0\n1\n2\n3"
+    assert Path(data.path).read_text() == "0\n1\n2\n3"
     assert run.artifacts["score/metrics"].metadata == {"accuracy": 0.912345678}
     assert "scoring 4\n" in run.logs("score", stream="stdout")
     assert run.logs("score", stream="stderr") == "a word on stderr\n"
@@ -43,7 +44,7 @@ def test_outputs_also_large_ones_are_values(home, pipelines):
 
 
 def test_a_failure_is_raised_with_the_run_or_returned(home, pipelines):
-    with pytest.raises(RunFailed, match="score: run .* failed") as failed:
+    with pytest.raises(RunFailed, match=r"score: run .* failed") as failed:
         cairn.run(pipelines / "branches.yaml", {"bad": True})
     assert "KeyError: 'missing'" in failed.value.run.logs("score")
     run = cairn.run(pipelines / "branches.yaml", {"bad": True}, raise_on_failure=False)

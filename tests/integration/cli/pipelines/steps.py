@@ -16,7 +16,8 @@ def make(n: int, data: Output[Dataset]):
 def score(data: Input[Dataset], metrics: Output[Metrics], bad: bool = False) -> float:
     import sys
 
-    count = len(open(data.path).read().splitlines())
+    with open(data.path) as file:
+        count = len(file.read().splitlines())
     print("scoring", count, flush=True)
     print("a word on stderr", file=sys.stderr, flush=True)
     metrics.log_metric("accuracy", 0.912345678)
@@ -49,6 +50,7 @@ def stubborn(seconds: float) -> str:
 @dsl.component
 def add(a: int, b: int = 2) -> int:
     total = a + b
+    print(total)
     return total
 
 
