@@ -4,6 +4,7 @@ kfp to measure; `kfp.local` runs these very functions.
     python benchmarks/pipelines/generate.py
 """
 
+import os
 from pathlib import Path
 from typing import List
 
@@ -11,19 +12,21 @@ from kfp import compiler, dsl
 
 HERE = Path(__file__).parent
 CHAIN = 20
+# kfp.local is also measured without the installation that each of its steps begins with.
+component = dsl.component(base_image="python:3.11", install_kfp_package=os.environ.get("BENCHMARK_INSTALL") != "0")
 
 
-@dsl.component(base_image="python:3.11")
+@component
 def step(number: int) -> int:
     return number + 1
 
 
-@dsl.component(base_image="python:3.11")
+@component
 def add_up(numbers: list) -> int:
     return sum(numbers)
 
 
-@dsl.component(base_image="python:3.11")
+@component
 def write(size: int, data: dsl.Output[dsl.Dataset]):
     block = b"cairn---" * (1 << 17)
     with open(data.path, "wb") as file:
@@ -31,7 +34,7 @@ def write(size: int, data: dsl.Output[dsl.Dataset]):
             file.write(block[: min(len(block), size - start)])
 
 
-@dsl.component(base_image="python:3.11")
+@component
 def read(data: dsl.Input[dsl.Dataset]) -> int:
     total = 0
     with open(data.path, "rb") as file:
@@ -40,7 +43,7 @@ def read(data: dsl.Input[dsl.Dataset]) -> int:
     return total
 
 
-def _chain(length: int) -> int:
+def chain_of(length: int) -> int:
     task = step(number=0).set_caching_options(False)
     for _ in range(length - 1):
         task = step(number=task.output).set_caching_options(False)
@@ -49,12 +52,12 @@ def _chain(length: int) -> int:
 
 @dsl.pipeline(name="one")
 def one() -> int:
-    return _chain(1)
+    return chain_of(1)
 
 
 @dsl.pipeline(name="chain")
 def chain() -> int:
-    return _chain(CHAIN)
+    return chain_of(CHAIN)
 
 
 @dsl.pipeline(name="loop")
