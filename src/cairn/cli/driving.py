@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from cairn.cli import output
 from cairn.domain.runs import Run
+from cairn.domain.states import RunState
 
 if TYPE_CHECKING:
     from cairn.cli.views import View
     from cairn.engine.loop import Engine
 
 TURN_SECONDS = 1.0
+UNCLAIMED_SECONDS = 60  # a run is recorded a moment before its own process claims it; on a busy machine a long one
 
 
 class Interrupts:
@@ -63,7 +66,15 @@ def drive(engine: Engine, run_uid: str, view: View) -> Run:
 
 def mention_abandoned(open_runs: list[Run], claimed: Any, own: str) -> None:
     """Runs that some process left behind without an end: say how they are taken up again."""
-    left = [run for run in open_runs if run.uid != own and not run.settings.detached and not claimed(run.uid)]
+    before = (time.time_ns() // 1000) - UNCLAIMED_SECONDS * 1_000_000
+    left = [
+        run
+        for run in open_runs
+        if run.uid != own
+        and not run.settings.detached
+        and (run.state is not RunState.PENDING or run.create_time < before)
+        and not claimed(run.uid)
+    ]
     for run in left[:3]:
         output.note(f"run {run.job_id} was left by its process: `cairn runs resume {run.uid[:8]}` goes on with it")
     if len(left) > 3:
