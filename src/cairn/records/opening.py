@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from cairn.domain.resources import Capacity
+from cairn.errors import ConfigurationError
 from cairn.records import dump, migrating, owners
 from cairn.records.connection import Connection
 from cairn.records.sqlite import SqliteConnection
@@ -56,7 +57,16 @@ def restore_records(location: str | os.PathLike[str], backup: str | os.PathLike[
 
 def _connect(place: str, busy_timeout_seconds: float = 60.0) -> Callable[[], Connection]:
     if _is_url(place):
-        from cairn.records.postgres import PostgresConnection
+        try:
+            from cairn.records.postgres import PostgresConnection
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "psycopg":
+                raise
+            raise ConfigurationError(
+                "PostgreSQL needs psycopg, which is not installed",
+                place="[records] url",
+                remedy="install Cairn with it: pip install 'cairnflow[postgres]'",
+            ) from None
 
         return partial(PostgresConnection, place, busy_timeout_seconds=busy_timeout_seconds)
     return partial(SqliteConnection, place, busy_timeout_seconds=busy_timeout_seconds)
