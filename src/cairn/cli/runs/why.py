@@ -37,7 +37,7 @@ def why(reference: str, task: str, *, as_json: bool) -> None:
             rows = [
                 (
                     part["name"],
-                    "same" if part["same"] else "differs",
+                    "" if part["same"] is None else "same" if part["same"] else "differs",
                     words.value(part["now"] or "", 60),
                     words.value(part["then"] or "", 60) if not part["same"] else "",
                 )
@@ -74,7 +74,9 @@ def compared(cairn: Cairn, run: Run, record: TaskRecord) -> dict[str, Any]:
     then = comparison.parts if comparison.verdict == "hit" else nearest.parts if nearest is not None else {}
     for name in sorted(comparison.parts.keys() | then.keys()):
         now, before_then = comparison.parts.get(name), then.get(name)
-        found["parts"].append({"name": name, "now": now, "then": before_then, "same": now == before_then})
+        found["parts"].append(
+            {"name": name, "now": now, "then": before_then, "same": now == before_then if then else None}
+        )
     return found
 
 
