@@ -28,6 +28,7 @@ FLOOD_SECONDS = 0.001  # the same for one that fills its pipe
 ERRORS_AT_ONCE = 8  # writes to stderr that wake the waiter within one such pause; then it pauses for stderr as well
 PUBLISH_PATIENCE = 60.0  # how long a full disk is waited for
 END_PATIENCE = 30.0
+LOOK_SECONDS = 1.0  # how often an attempt whose engine is gone makes sure that another one can still find it
 _BOOT = processes.boot_id()
 
 
@@ -92,6 +93,7 @@ class Attempt:
         self._stopped = ""  # the reason given in the exit: CANCELLED, DEADLINE_EXCEEDED; "" while nobody stopped it
         self._kill_at: Optional[float] = None
         self._deadline: Optional[float] = None
+        self._next_look = 0.0
         self._peak = 0
         self._cpu = 0.0
         self._start = time.time_ns() // 1000
@@ -284,6 +286,10 @@ class Attempt:
             self._limits.sample(now)
             if self._limits.exceeded:
                 self._stop("OUT_OF_MEMORY", now, 0.0)
+        if self._channel.closed and now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            if not self._can_be_found():
+                self._stop("CANCELLED", now, 0.0)
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = now + 1.0  # what forks faster than it is found is found again
             self._signal_all(signal.SIGKILL)
@@ -299,9 +305,18 @@ class Attempt:
 
     def _next_timer(self, now: float) -> float:
         timers = [timer for timer in (self._deadline, self._kill_at) if timer is not None]
+        if self._channel.closed:
+            timers.append(self._next_look)
         if self._limits is not None and self._limits.watches:
             timers.append(self._limits.sample(now))
         return min(timers) if timers else _NEVER
+
+    def _can_be_found(self) -> bool:
+        """Whether an engine that comes back finds our lock; not when the directory was removed or moved away."""
+        try:
+            return os.path.samestat(os.stat(os.path.join(self.directory, LOCK_NAME)), os.fstat(self._lock))
+        except OSError:
+            return False
 
     def _signal_all(self, number: int) -> None:
         below = processes.descendants(os.getpid())

@@ -202,6 +202,15 @@ def test_nothing_idle_survives_a_killed_engine(killed_engine):
     wait_until(lambda: _launchers() <= before, patience=1.5)
 
 
+def test_an_attempt_that_no_engine_can_find_any_more_is_ended(killed_engine):
+    directory = killed_engine("echo $$ > ../pids; touch ../begun; sleep 60")
+    step = int(Path(directory, "pids").read_text())
+    time.sleep(1.2)
+    assert alive(step)
+    Path(directory).rename(directory + "-elsewhere")
+    wait_until(lambda: not alive(step), patience=3)
+
+
 def test_stop_reaches_an_adopted_attempt_and_all_that_left_its_session(executor, killed_engine):
     directory = killed_engine("setsid sleep 60 & echo $! $$ > ../pids; touch ../begun; trap '' TERM; wait; sleep 60")
     pids = [int(pid) for pid in Path(directory, "pids").read_text().split()]
