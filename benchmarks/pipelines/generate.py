@@ -23,7 +23,7 @@ def step(number: int) -> int:
 
 @component
 def add_up(numbers: list) -> int:
-    return sum(numbers)
+    return int(sum(numbers))  # kfp.local hands integers on as floats
 
 
 @component
