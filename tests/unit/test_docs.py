@@ -79,7 +79,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 def test_every_command_in_a_document_is_one_that_the_command_line_takes(document: Path) -> None:
     for line in commands(document.read_text()):
         words = cairn_words(line)
-        if not words or words[-1] in ("--help", "--version") or "…" in line:
+        if not words or words[-1] in ("--help", "--version") or "…" in line or "|" in line:
             continue
         try:
             parse(cairn, words)
