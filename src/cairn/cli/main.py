@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; its exit status: 0, 1 (a run failed), 2 (refused), 70 (a defect of ours), 130 (cancelled)."""
+    """Run one command; its exit status: 0, 1 (a run failed), 2 (refused), 70 (a defect of ours), 130 (cancelled).
+
+    Without `arguments` they are the process's own, and the process ends here.
+    """
     _lighten()
     from cairn.cli.boundary import guarded
 
-    return guarded(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return guarded(arguments)
+    gc.set_threshold(50_000, 20, 20)  # a short run makes no garbage worth five milliseconds of looking for it
+    status = guarded(sys.argv[1:])
+    if sys.gettrace() is None:
+        _leave(status)
+    return status
 
 
 def _lighten() -> None:
@@ -22,3 +33,13 @@ def _lighten() -> None:
         import msgspec  # noqa: F401
     finally:
         del sys.modules["typing_extensions"]
+
+
+def _leave(status: int) -> None:
+    """End without taking the interpreter apart (13 ms): everything is closed, committed and flushed by now."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # nobody reads it any more
+            continue
+    os._exit(status)
