@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -18,7 +19,6 @@ from typing import Any
 
 import xxhash
 
-from cairn.config.home import Home
 from cairn.domain.runs import AttemptRecord, Run, TaskRecord
 from cairn.domain.states import AttemptState, RunState, TaskState
 from cairn.domain.values import Spilled
@@ -149,6 +149,21 @@ class Case:
 
     def resume(self, seconds: float = 60.0, **variables: str) -> Ended:
         return self.start_resume(**variables).wait(seconds)
+
+    def clear_away(self) -> None:
+        """End what a failed test has left running, so that the next one has the machine to itself."""
+        for pid in processes_of(self.mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def owner(self) -> int:
+        """The process that has the run; 0 for none."""
+        cairn = self.place.open()
+        try:
+            owner = cairn.records.claimed(self.run_record().uid)
+            return owner.pid if owner else 0
+        finally:
+            cairn.close()
 
     def touch(self, suffix: str) -> None:
         Path(f"{self.trace}.{suffix}").touch()
@@ -362,7 +377,3 @@ def database_is_free(path: Path) -> bool:
 
 def is_temporary(path: Path) -> bool:
     return path.is_file() and (path.suffix in (".part", ".tmp", ".new") or path.name.startswith(".tmp"))
-
-
-def home_of(place: Place) -> Home:
-    return Home(place.home)

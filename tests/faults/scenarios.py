@@ -53,6 +53,7 @@ def interrupted(case: Case, start: Callable[..., Any], faults: dict[str, str]) -
     """Ctrl-C."""
     running = start(**faults)
     wait_for(lambda: not running.alive or len(case.executions()) >= 3, 20, "the steps did not start")
+    wait_for(lambda: not running.alive or case.owner() == running.pid, 20, "the run was not taken")
     if running.alive:
         running.send(signal.SIGINT)
     return running.wait(40)

@@ -17,6 +17,7 @@ from cairn.domain.states import RunState
 from cairn.engine.faultpoints import POINTS
 
 TARGETS = [(name, point) for name, scenario in SCENARIOS.items() for point in (*scenario.points, *scenario.later)]
+INTERRUPTED = 130  # before it turned its first turn
 TAKES_AT_MOST = 8  # engines, one after another, for one run
 
 
@@ -76,7 +77,13 @@ class Play:
 
     def to_the_end(self, *faults: dict[str, str]) -> Ended:
         """Run it, take it up again as long as it has not succeeded, and check the invariants after each engine."""
-        coming = list(faults)
+        try:
+            return self._play(list(faults))
+        except BaseException:
+            self.case.clear_away()
+            raise
+
+    def _play(self, coming: list[dict[str, str]]) -> Ended:
         mended = False
         for _ in range(TAKES_AT_MOST):
             ended = self._take(coming.pop(0) if coming else {}, disturbed=not mended)
@@ -84,7 +91,7 @@ class Play:
             self._check_committed_are_not_repeated()
             run = self.case.find()
             if run is None or not run.state.terminal:
-                assert ended.killed, f"the engine stopped by itself\n{ended}"
+                assert ended.killed or ended.status == INTERRUPTED, f"the engine stopped by itself\n{ended}"
                 continue
             if run.state is RunState.SUCCEEDED:
                 break

@@ -18,7 +18,7 @@ def test_a_stopped_engine_that_wakes_up_after_its_lease_commits_nothing(place: P
     first.send(signal.SIGSTOP)
     time.sleep(LEASE_SECONDS + 1)
     second = case.start_resume()
-    wait_for(lambda: claims(case) == second.pid, 10, "the run was not taken over")
+    wait_for(lambda: case.owner() == second.pid, 10, "the run was not taken over")
     first.send(signal.SIGCONT)
     case.touch("go")
     overtaken, ended = first.wait(20), second.wait(20)
@@ -72,11 +72,3 @@ def test_a_killed_engine_s_run_is_taken_at_once(place: Place) -> None:
     case.check(outputs={"Output": ["done", "done"]})
     assert set(case.executions().values()) == {1}, "the steps that went on were not adopted"
 
-
-def claims(case: Case) -> int:
-    cairn = case.place.open()
-    try:
-        owner = cairn.records.claimed(case.run_record().uid)
-        return owner.pid if owner else 0
-    finally:
-        cairn.close()
