@@ -19,7 +19,7 @@ from cairn.errors import HomeError
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
-_WRAPPED = '{"places":['
+_MARK = "~"  # before a wrapped text: no JSON begins so
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -34,7 +34,7 @@ def encode(value: Any) -> str:
     if b"null" in raw or b'"spilled"' in raw:  # the only two ways in which a special value can have been written
         places = list(_special(value, []))
         if places:
-            raw = _encoder.encode(_Wrapped(places, value))
+            return _MARK + _encoder.encode(_Wrapped(places, value)).decode()
     return raw.decode()
 
 
@@ -52,8 +52,8 @@ class Codec(Generic[T]):
     def decode(self, text: str) -> T:
         """Raises HomeError when the text is damaged."""
         try:
-            if text.startswith(_WRAPPED):
-                return msgspec.convert(_unwrapped(text), self._type)
+            if text.startswith(_MARK):
+                return msgspec.convert(_unwrapped(text[1:]), self._type)
             return self._decoder.decode(text)
         except (msgspec.MsgspecError, LookupError, TypeError) as error:
             raise HomeError(f"a record cannot be read: {error}", remedy="restore a backup: `cairn restore`") from error
@@ -103,5 +103,6 @@ def _unwrapped(text: str) -> Any:
         *way, last = ("value", *place)
         for key in way:
             holder = holder[key]
-        holder[last] = msgspec.convert(holder[last], Spilled) if what == "spilled" else _NON_FINITE[what]
+        plain = holder[last]
+        holder[last] = msgspec.convert(plain, Spilled) if what == "spilled" else _NON_FINITE[what]
     return root["value"]

@@ -29,6 +29,8 @@ def open_records(
     connect = partial(SqliteConnection, place, busy_timeout_seconds=busy_timeout_seconds)
     connection = connect()
     try:
+        if not connection.schema_version():
+            connection.refuse_emptied()
         migrating.migrate(connection, before=partial(_keep_copy, connection))
         connection.watch(check=True)
     except BaseException:

@@ -33,7 +33,7 @@ def alive(owner: Owner) -> bool:
     """False when the owner's process is certainly gone; True when it lives, or when that cannot be told from here."""
     if owner.host != this_host():
         return True
-    return owner.boot_id == boot_id() and _start_ticks(owner.pid) == owner.start_ticks
+    return owner.pid > 0 and owner.boot_id == boot_id() and _start_ticks(owner.pid) == owner.start_ticks
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from cairn.errors import CairnError, HomeError, RecordsBusy, RecordsError, StorageFull
 from cairn.records import owners, watermark
@@ -30,6 +30,7 @@ class SqliteConnection:
         self._patience = busy_timeout_seconds
         self._mark: watermark.Watermark | None = None
         self._writes = 0
+        self._refuse_fragment()
         try:
             # Waiting is done here, with jitter, and not by SQLite's handler, which sleeps up to 0.1 s at a time.
             self._raw = sqlite3.connect(
@@ -42,6 +43,15 @@ class SqliteConnection:
         except BaseException:
             self._raw.close()
             raise
+
+    def _refuse_fragment(self) -> None:
+        """SQLite takes a file that is shorter than its header for an empty one."""
+        try:
+            size = os.stat(self.place).st_size
+        except OSError:
+            return
+        if 0 < size < 512:
+            raise HomeError("is damaged: it ends within its header", place=self.place, remedy=_RESTORE)
 
     def _configure(self) -> None:
         if self.query("PRAGMA journal_mode = WAL") != [("wal",)]:
@@ -138,14 +148,23 @@ class SqliteConnection:
             self._compare(mark, identity)
         self._mark = watermark.Watermark(self.place, owners.boot_id(), identity)
 
+    def refuse_emptied(self) -> None:
+        """Before a database without tables is made a new one: raises HomeError when it had something in it."""
+        mark = watermark.read(self.place)
+        if mark is not None and mark.boot_id == owners.boot_id() and mark.writes and not self.schema_version():
+            self._missing(mark.writes)
+
+    def _missing(self, transactions: int) -> NoReturn:
+        raise HomeError(
+            f"{transactions} acknowledged transactions are missing: it was truncated, removed or replaced",
+            place=self.place + "-wal",
+            remedy=f"{_RESTORE}; or, to go on without them, remove {watermark.path_of(self.place)}",
+        )
+
     def _compare(self, mark: watermark.Mark | None, identity: str) -> None:
         known = mark is not None and mark.identity == identity and mark.boot_id == owners.boot_id()
         if mark is not None and known and self._writes < mark.writes:
-            raise HomeError(
-                f"{mark.writes - self._writes} acknowledged transactions are missing: it was truncated or replaced",
-                place=self.place + "-wal",
-                remedy=f"{_RESTORE}; or, to go on without them, remove {watermark.path_of(self.place)}",
-            )
+            self._missing(mark.writes - self._writes)
         status = os.stat(self.place)
         if mark is None or (mark.changed, mark.size) != (status.st_mtime_ns, status.st_size):
             problem = self.one("PRAGMA quick_check(1)")
@@ -153,14 +172,15 @@ class SqliteConnection:
                 raise HomeError(f"is damaged: {problem and problem[0]}", place=self.place, remedy=_RESTORE)
 
     def copy_to(self, path: str) -> None:
-        """A consistent copy of the whole file while others write."""
-        target = sqlite3.connect(path)
+        """A consistent copy of the whole file while others write; without what this connection has not committed."""
+        source, target = sqlite3.connect(self.place), sqlite3.connect(path)
         try:
-            self._raw.backup(target)
+            source.backup(target)
         except sqlite3.Error as error:
             raise translated(error, path) from error
         finally:
             target.close()
+            source.close()
 
     def close(self) -> None:
         self._raw.close()
