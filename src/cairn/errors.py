@@ -4,7 +4,7 @@ CairnError
 ├── InputRefused            what was handed in is wrong; nothing was started (exit status 2)
 │   ├── SpecError           the pipeline file; carries file, place and remedy
 │   ├── ParameterError      a pipeline parameter's value
-│   ├── ConfigurationError  cairn.toml, an environment variable, a flag
+│   ├── ConfigurationError  config.toml, an environment variable, a flag
 │   ├── UnsupportedFeature  something asked for that the chosen executor cannot honour
 │   ├── NotFound            a run, task or artifact that does not exist
 │   └── HomeError           the home cannot be used: newer version, corrupt page, no permission

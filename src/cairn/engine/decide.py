@@ -72,7 +72,9 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """The user wants the run to end."""
+    """The run is to end: the user wants it, or it has `expired`, which makes it a failure."""
+
+    expired: Failure | None = None
 
 
 Event: TypeAlias = Begin | Skip | Unfold | Iterate | Started | Again | Finished | Cancel
@@ -142,7 +144,7 @@ def decide(run: RunTree, event: Event) -> list[Action]:
             run.state = RunState.RUNNING
             run.root = _open(run, run.plans.root, "", event.inputs, None, None, actions)
         case Cancel():
-            _cancel(run, actions)
+            _cancel(run, event.expired, actions)
     _propagate(run, actions)
     return actions
 
@@ -292,7 +294,8 @@ def _advance(run: RunTree, task: TaskNode, actions: list[Action]) -> None:
 
 
 def _end(run: RunTree, outputs: TaskOutputs, error: Failure | None, actions: list[Action]) -> None:
-    if run.cancelling:
+    error = run.expired or error
+    if run.cancelling and run.expired is None:
         state = RunState.CANCELLED
     else:
         state = RunState.FAILED if error else RunState.SUCCEEDED
@@ -302,13 +305,14 @@ def _end(run: RunTree, outputs: TaskOutputs, error: Failure | None, actions: lis
     actions.append(EndRun(state, outputs, error))
 
 
-def _cancel(run: RunTree, actions: list[Action]) -> None:
+def _cancel(run: RunTree, expired: Failure | None, actions: list[Action]) -> None:
     """Stop what runs, give up what waits; the run ends when the last process is gone."""
     if run.cancelling or run.state.terminal:
         return
     check_run(run.state, RunState.CANCELLING)
     run.state = RunState.CANCELLING
     run.cancelling = True
+    run.expired = expired
     for task in sorted(run.running, key=lambda task: task.path):
         actions.append(Stop(task))
     for dag in _open_dags(run):

@@ -467,6 +467,7 @@ class Engine:
         if self._denied_until > now:
             until = min(until, self._denied_until)
         for machine in self.machines.values():
+            until = min(until, machine.expires)
             if machine.backing_off:
                 until = min(until, machine.backing_off[0][0])
         if not self._done.empty():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import os
 from collections import deque
 from collections.abc import Mapping
@@ -91,6 +92,7 @@ class RunMachine:
         self.ended = False
         self._tick = 0
         self._driven = 0
+        self._expires = math.inf
 
     # --- beginning ---------------------------------------------------------------------------------------------------
 
@@ -104,7 +106,10 @@ class RunMachine:
         cancelling = self.run.state is RunState.CANCELLING
         if self.run.state is not RunState.RUNNING and not cancelling:
             check_run(self.run.state, RunState.RUNNING)
-        start = self.run.start_time or now
+        start = self.run.start_time if self.run.start_time and not renewed else now
+        if self.pipeline.active_deadline_seconds:
+            left = self.pipeline.active_deadline_seconds - (now - start) / 1e6
+            self._expires = self.services.clock.monotonic() + left
         self._write_run(state=RunState.RUNNING, start_time=start, end_time=0, error=None, outputs={})
         self.apply(Begin(TaskInputs(dict(self.run.parameters), {})))
         if cancelling:
@@ -195,6 +200,7 @@ class RunMachine:
             self.running[record.uid] = attempt
             self.records[record.uid] = record
             task.payload = record.uid
+            self.memory.started[task.path] = record.start_time
             self.memory.recalled.add(task.path)
             self.apply(Started(task))
             self.memory.recalled.discard(task.path)
@@ -350,8 +356,10 @@ class RunMachine:
         heapq.heappush(self.backing_off, (self.services.clock.monotonic() + seconds, self._tick, task))
 
     def wake(self) -> None:
-        """Tasks whose back-off is over may run again."""
+        """What time brings: the run's own time-out, and the end of a task's back-off."""
         now = self.services.clock.monotonic()
+        if now >= self.expires:
+            self.cancel()
         while self.backing_off and self.backing_off[0][0] <= now:
             task = heapq.heappop(self.backing_off)[2]
             if not task.state.terminal:
@@ -374,14 +382,24 @@ class RunMachine:
     # --- cancelling and ending ---------------------------------------------------------------------------------------
 
     def cancel(self) -> None:
+        """End the run: as cancelled, or as failed when its own time-out has struck."""
         if self.tree.cancelling or self.ended:
             return
+        expired: Failure | None = None
+        if self.services.clock.monotonic() >= self._expires:
+            message = f"the run was not done after {self.pipeline.active_deadline_seconds} seconds"
+            expired = Failure(message, kind="DeadlineExceeded", code=4)
         if self.memory.orphans():
             while self.drive(1_000_000):  # so that what still runs is adopted, and then stopped
                 pass
             self.wanted.clear()
         self._write_run(state=RunState.CANCELLING)
-        self.apply(Cancel())
+        self.apply(Cancel(expired))
+
+    @property
+    def expires(self) -> float:
+        """When the run's own time-out strikes, on the monotonic clock; infinity for never."""
+        return math.inf if self.tree.cancelling else self._expires
 
     def _stop(self, task: TaskNode) -> None:
         if isinstance(task.payload, str) and task.payload in self.running:

@@ -126,7 +126,7 @@ class LoopProgress:
 class RunTree:
     """The whole state of a run that `decide` works on."""
 
-    __slots__ = ("cancelling", "error", "fail_fast", "failing", "plans", "root", "running", "settled", "state")
+    __slots__ = ("cancelling", "error", "expired", "fail_fast", "failing", "plans", "root", "running", "settled", "state")
 
     def __init__(self, pipeline: Pipeline, *, fail_fast: bool = False) -> None:
         self.plans = Plans(pipeline)
@@ -136,6 +136,7 @@ class RunTree:
         self.state = RunState.PENDING
         self.root: DagNode | None = None
         self.error: Failure | None = None
+        self.expired: Failure | None = None  # the run is being ended for its time-out, not for a user
         self.running: set[TaskNode] = set()  # leaves driven or running: what a cancel has to stop
         self.settled: deque[TaskNode] = deque()  # tasks whose end has not been told to their dependents yet
 

@@ -108,8 +108,6 @@ def _pipeline_config(spec: dict[str, Any], platform: Platform) -> None:
     if seconds < 0:
         raise Bad(f"{seconds} is negative", "activeDeadlineSeconds")
     platform.active_deadline_seconds = seconds
-    if seconds:  # read, and not yet acted on by the engine
-        platform.warn("the pipeline's time-out (activeDeadlineSeconds)", "")
     if "workspace" in spec:
         workspace = spec["workspace"]
         platform.workspace = Workspace(workspace.get("size", ""))

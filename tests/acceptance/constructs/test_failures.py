@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from .conftest import COMPILED
+
 pytestmark = pytest.mark.network
 
 
@@ -84,6 +86,18 @@ def test_a_time_out_ends_the_step_and_says_so(cli) -> None:
     assert (outcome.exit, outcome.state) == (1, "FAILED"), outcome
     assert outcome.task("sleep")["error"]["kind"] == "DeadlineExceeded"
     assert outcome.states["say"] == "SKIPPED"
+
+
+def test_a_run_that_outlasts_its_own_time_out_is_stopped_and_fails(cli, tmp_path) -> None:
+    pipeline, _, _ = (COMPILED / "timed_out.yaml").read_text().partition("---\n")
+    file = tmp_path / "expires.yaml"
+    file.write_text(f"{pipeline}---\nplatforms: {{kubernetes: {{pipelineConfig: {{activeDeadlineSeconds: 1}}}}}}\n")
+    begin = time.monotonic()
+    outcome = cli.run(file)
+    assert time.monotonic() - begin < 20
+    assert (outcome.exit, outcome.state) == (1, "FAILED"), outcome
+    assert outcome.record["error"]["kind"] == "DeadlineExceeded"
+    assert outcome.states == {"sleep": "CANCELLED", "say": "CANCELLED"}
 
 
 @pytest.mark.parametrize(("policy", "second"), [("slow", "SUCCEEDED"), ("fast", "SKIPPED")])

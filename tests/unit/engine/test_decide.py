@@ -284,3 +284,14 @@ def test_an_illegal_transition_is_a_defect() -> None:
     play = Play(pipeline(task("a"))).run()
     with pytest.raises(AssertionError, match="illegal transition"):
         play.apply(Finished(play.tree.root.tasks["a"], TaskState.FAILED))  # type: ignore[union-attr]
+
+
+def test_a_run_that_expires_is_stopped_like_a_cancelled_one_and_fails() -> None:
+    play = Play(pipeline(task("a"), task("b", "a")))
+    node = play.drive()[0]
+    play.apply(Started(node))
+    play.apply(Cancel(Failure("not done in time", kind="DeadlineExceeded")))
+    assert play.stopped == ["a"]
+    play.apply(Finished(node, TaskState.CANCELLED))
+    assert play.end is not None and play.end.state is RunState.FAILED
+    assert play.end.error is not None and play.end.error.kind == "DeadlineExceeded"

@@ -7,8 +7,8 @@ def _warnings(config: dict) -> list[str]:
     return read_platform({"platforms": {"kubernetes": {"pipelineConfig": config}}}, {}).warnings
 
 
-def test_a_pipelines_time_out_is_warned_about() -> None:
-    assert _warnings({"activeDeadlineSeconds": 2}) == [
-        "the pipeline's time-out (activeDeadlineSeconds) has no effect on this machine"
+def test_how_long_a_run_is_kept_is_warned_about_and_its_time_out_honoured() -> None:
+    assert _warnings({"resourceTtlOnCompletion": 60}) == [
+        "the pipeline's resourceTtlOnCompletion has no effect on this machine"
     ]
-    assert _warnings({"activeDeadlineSeconds": 0}) == []
+    assert _warnings({"activeDeadlineSeconds": 2}) == []
