@@ -105,17 +105,23 @@ class RecordsError(CairnError):
 class RecordsBusy(RecordsError):
     """Another process held the database past the busy time-out; nothing was lost."""
 
+    exit_status = 1
+
     remedy = "try again; `cairn runs resume RUN` continues an interrupted run"
 
 
 class StorageFull(RecordsError):
     """No space is left on the device."""
 
+    exit_status = 1
+
     remedy = "free space (`cairn gc` helps), then `cairn runs resume RUN`"
 
 
 class FenceLost(RecordsError):
     """Another engine has taken this run over."""
+
+    exit_status = 1
 
 
 class RunCancelled(CairnError):
