@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Sequence
 
 from cairn.errors import HomeError
@@ -34,7 +34,7 @@ def migrate(
         if version == 0:
             connection.script(render(sql[0], connection.dialect))
             head = "INSERT INTO head (one, sequence, writes, identity) VALUES (1, 0, 0, ?)"
-            connection.run(head, (secrets.token_hex(16),))
+            connection.run(head, (os.urandom(16).hex(),))
         for step in sql[max(version, 1) : target]:
             connection.script(render(step, connection.dialect))
         if version < target:

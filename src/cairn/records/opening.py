@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from functools import partial
 
 from cairn.domain.resources import Capacity
 from cairn.errors import ConfigurationError
-from cairn.records import dump, migrating, owners
+from cairn.records import migrating, owners
 from cairn.records.connection import Connection
 from cairn.records.sqlite import SqliteConnection
 from cairn.records.store import Records
@@ -50,6 +49,8 @@ def restore_records(location: str | os.PathLike[str], backup: str | os.PathLike[
 
     Raises InputRefused when the database holds runs, or when the backup is not whole: then nothing is written.
     """
+    from cairn.records import dump
+
     connection = _connect(os.fspath(location))()
     try:
         return dump.read(connection, os.fspath(backup))
@@ -91,4 +92,4 @@ def _open_postgres(url: str, capacity: Capacity, busy_timeout_seconds: float) ->
 
 def _keep_copy(connection: SqliteConnection, version: int) -> None:
     """A database is copied before it is migrated."""
-    connection.copy_to(f"{connection.place}.version-{version}-{secrets.token_hex(4)}")
+    connection.copy_to(f"{connection.place}.version-{version}-{os.urandom(4).hex()}")

@@ -21,7 +21,6 @@ from cairn.records import (
     cache,
     claims,
     deletion,
-    dump,
     journal,
     ledger,
     lineage,
@@ -245,6 +244,8 @@ class Records(metadata.MetadataReads):
 
     def backup(self, path: str) -> int:
         """One state of everything, while others write, as one file that `restore_records` reads; how many rows."""
+        from cairn.records import dump  # compression, which no run needs
+
         return self._read(dump.write, path)
 
     def close(self) -> None:
