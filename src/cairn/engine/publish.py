@@ -19,9 +19,9 @@ from cairn.engine.driver import Attempt
 from cairn.engine.ports import ArtifactStore
 from cairn.engine.resolve import coerce
 from cairn.engine.services import Services
+from cairn.engine.spilling import kept
 from cairn.errors import DeadlineExceeded, OutOfMemory, OutputMissing, StepError
 
-SPILL_BYTES = 64 * 1024
 INLINE_BYTES = 4 << 20
 _METADATA_ONLY = ("system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics")
 _PYTHON_TYPES: dict[ParameterType, tuple[type, ...]] = {
@@ -140,15 +140,8 @@ def _parameters(attempt: Attempt, reported: Mapping[str, Value], services: Servi
         )
         if wrong and value is not None:
             raise StepError(f"output parameter {name!r} is declared {spec.type} and the step wrote {_short(value)}")
-        found[name] = _spilled(value, services, run_uid)
+        found[name] = kept(value, services.store, run_uid)
     return found
-
-
-def _spilled(value: Value, services: Services, run_uid: str) -> Value:
-    if isinstance(value, (int, float)) or value is None or (isinstance(value, str) and len(value) < SPILL_BYTES // 4):
-        return value
-    text = msgspec.json.encode(value)
-    return services.store.spill(run_uid, text) if len(text) > SPILL_BYTES else value
 
 
 def _parameter_file(path: str, name: str, kind: ParameterType) -> Value:
