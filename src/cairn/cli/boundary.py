@@ -30,7 +30,7 @@ def guarded(arguments: list[str]) -> int:
     except click.UsageError as error:
         return _refuse(usage_refused(error), as_json=as_json)
     except (click.Abort, KeyboardInterrupt):
-        output.note("cancelled")
+        output.note("interrupted")
         return CANCELLED
     except BrokenPipeError:
         output.silence()

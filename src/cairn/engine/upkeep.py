@@ -150,9 +150,9 @@ class Upkeep:
         return size
 
     def _abandoned(self, older_than: float) -> Iterator[str]:
-        """Directories of runs that are not recorded any more, and old traces of defects."""
+        """Directories of runs that are not recorded any more, what debugging left, and old traces of defects."""
         before = time.time() - older_than
-        for directory in (self.home.runs, self.home.root / "defects"):
+        for directory in (self.home.runs, self.home.root / "debug", self.home.root / "defects"):
             try:
                 entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
             except OSError:

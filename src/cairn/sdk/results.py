@@ -9,7 +9,6 @@ from typing import Any
 from cairn.domain.artifacts import Artifact as RecordedArtifact
 from cairn.domain.runs import Failure, TaskRecord
 from cairn.domain.runs import Run as RecordedRun
-from cairn.domain.states import AttemptState
 from cairn.engine import report
 from cairn.errors import NotFound, StepError
 from cairn.launcher.logs import interleaved
@@ -198,11 +197,6 @@ class Run:
         if record.state.terminal:
             self._ended = record
         return record
-
-    def running_attempts(self) -> int:
-        """How many attempts run just now."""
-        with open_cairn(self.home) as cairn:
-            return sum(one.state is AttemptState.RUNNING for one in cairn.records.attempts(self.uid))
 
 
 def _artifacts(record: TaskRecord | None, store: Any) -> dict[str, list[Artifact]]:

@@ -221,3 +221,18 @@ def test_a_shell_completes_commands_runs_and_tasks(cli):
     assert "resume" in completed("cairn", "runs", "re")
     assert run["run_id"][:8] in completed("cairn", "runs", "show", run["run_id"][:4])
     assert completed("cairn", "runs", "logs", run["run_id"], "add-") == ["add-2"]
+
+
+def test_a_watcher_that_is_interrupted_leaves_the_run_alone(cli):
+    import signal
+
+    process = cli.start("run", PIPELINES / "slow.yaml", "seconds=3", "--no-cache")
+    run = cli.wait_until(lambda: cli.newest("slow", "RUNNING"))
+    watcher = cli.start("runs", "watch", run["run_id"])
+    assert "say" in watcher.stderr.readline()
+    watcher.send_signal(signal.SIGINT)
+    _, err = watcher.communicate(timeout=20)
+    assert watcher.returncode == 130
+    assert "the run goes on" in err
+    process.communicate(timeout=30)
+    assert process.returncode == 0

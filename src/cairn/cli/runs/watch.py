@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.1
 ALONE_SECONDS = 3.0
+INTERRUPTED = 130
 
 
 @click.command()
@@ -32,6 +33,9 @@ def watch(reference: str, *, with_trace: bool, as_json: bool) -> int:
         view = views.make_view(pipeline)
         try:
             ended = follow(cairn, run, view)
+        except KeyboardInterrupt:
+            view.say(f"no longer watched; the run goes on: `cairn runs cancel {run.uid[:8]}` ends it")
+            return INTERRUPTED
         finally:
             view.close()
         return summary.tell(cairn, pipeline, ended, as_json=as_json, with_trace=with_trace, progress=view.progress)
