@@ -74,7 +74,7 @@ def test_an_error_of_ours_has_its_own_status(capsys, cairn_home, monkeypatch):
 
     monkeypatch.setattr("cairn.wiring.open_cairn", lost)
     status, out, err = run(capsys, "runs", "list")
-    assert (status, out) == (70, "")
+    assert (status, out) == (FenceLost.exit_status, "")
     assert err == "error: run 1: Another engine has taken this run over.\n  → stop\n"
     assert not (cairn_home / "defects").exists()
 
