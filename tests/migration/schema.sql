@@ -22,7 +22,7 @@ CREATE INDEX executions_by_run ON executions (run);
 CREATE TABLE head ( one BIGINT PRIMARY KEY CHECK (one = 1), sequence BIGINT NOT NULL, writes BIGINT NOT NULL, identity TEXT NOT NULL );
 CREATE TABLE journal ( sequence INTEGER PRIMARY KEY, run BIGINT NOT NULL REFERENCES runs (n) ON DELETE CASCADE, time BIGINT NOT NULL, kind TEXT NOT NULL, path TEXT NOT NULL, state TEXT NOT NULL, detail TEXT NOT NULL );
 CREATE INDEX journal_by_run ON journal (run, sequence);
-CREATE TABLE leases ( attempt TEXT PRIMARY KEY, run BIGINT NOT NULL REFERENCES runs (n) ON DELETE CASCADE, machine TEXT NOT NULL, directory TEXT NOT NULL, cpu_millis BIGINT NOT NULL, memory_bytes BIGINT NOT NULL, accelerators BIGINT NOT NULL );
+CREATE TABLE leases ( attempt TEXT PRIMARY KEY, run BIGINT NOT NULL REFERENCES runs (n) ON DELETE CASCADE, machine TEXT NOT NULL, directory TEXT NOT NULL, cpu_millis BIGINT NOT NULL, memory_bytes BIGINT NOT NULL, accelerators BIGINT NOT NULL, devices TEXT NOT NULL );
 CREATE INDEX leases_by_run ON leases (run);
 CREATE TABLE metadata_stores ( n INTEGER PRIMARY KEY, project TEXT NOT NULL, location TEXT NOT NULL, UNIQUE (project, location) );
 CREATE TABLE requests ( sequence INTEGER PRIMARY KEY, run BIGINT NOT NULL REFERENCES runs (n) ON DELETE CASCADE, kind TEXT NOT NULL, detail TEXT NOT NULL );

@@ -155,6 +155,7 @@ class AttemptRecord(msgspec.Struct, frozen=True):
     executor: str
     resources: Resources
     environment: str = ""  # key of its environment, or the image
+    devices: tuple[int, ...] = ()  # indices of the accelerators it was given
     start_time: int = 0
     end_time: int = 0
     exit: Exit | None = None

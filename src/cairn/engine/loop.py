@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+import msgspec
+
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import AttemptRecord, Exit, Run
 from cairn.domain.states import ExitReason, RunState
+from cairn.engine.devices import with_devices
 from cairn.engine.driver import Attempt
 from cairn.engine.faultpoints import point
 from cairn.engine.machine import RunMachine
 from cairn.engine.memory import Memory
-from cairn.engine.ports import AttemptExit, Batch, EnvironmentPlan, StartAttempt
+from cairn.engine.ports import AttemptExit, Batch, Committed, EnvironmentPlan, StartAttempt
 from cairn.engine.publish import Published, check_exit, is_large, publish
 from cairn.engine.services import Services
 from cairn.engine.wakeup import Wakeup
@@ -199,7 +202,7 @@ class Engine:
                 self._drop(machine, error)
             return True
         self._reach("after", labels)
-        self._act(written, offers, committed.denied)
+        self._act(written, offers, committed)
         return True
 
     def _commit_apart(
@@ -213,7 +216,7 @@ class Engine:
             except FenceLost as error:
                 self._drop(machine, error)
                 continue
-            self._act([(machine, part)], mine, committed.denied)
+            self._act([(machine, part)], mine, committed)
 
     @staticmethod
     def _reach(when: str, labels: list[str]) -> None:
@@ -224,8 +227,9 @@ class Engine:
         self,
         written: list[tuple[RunMachine, Batch]],
         offers: list[tuple[RunMachine, Attempt, AttemptRecord]],
-        denied: frozenset[str],
+        committed: Committed,
     ) -> None:
+        denied = committed.denied
         for machine, attempt, record in offers:
             if record.uid in denied:
                 machine.denied(attempt)
@@ -233,6 +237,10 @@ class Engine:
             self._owners[record.uid] = machine
             self._used += record.resources.cpu_millis
             assert attempt.request is not None
+            given = committed.devices.get(record.uid)
+            if given:
+                record = msgspec.structs.replace(record, devices=given)
+                attempt.request = with_devices(attempt.request, given)
             self._guard(machine, lambda m=machine, a=attempt, r=record: m.admitted(a, r))  # type: ignore[misc]
             self._start(machine, attempt.request)
             point("started:attempt")

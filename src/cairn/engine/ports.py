@@ -74,6 +74,7 @@ class Batch(msgspec.Struct):
 class Committed(msgspec.Struct, frozen=True):
     sequence: int  # the journal's last number
     denied: frozenset[str] = frozenset()  # uids of `starts` that were not admitted
+    devices: dict[str, tuple[int, ...]] = {}  # by uid: indices of the accelerators that an admitted start was given
 
 
 class Owner(msgspec.Struct, frozen=True):

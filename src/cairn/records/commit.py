@@ -18,11 +18,12 @@ Number = Callable[[str], tuple[int, int]]  # a run's uid → its narrow key and 
 
 def commit(
     writing: Writing, batch: Batch, number: Number, capacity: Callable[[Connection], Capacity], machine: str
-) -> frozenset[str]:
-    """Write everything; uids of the starts that were denied."""
+) -> tuple[frozenset[str], dict[str, tuple[int, ...]]]:
+    """Write everything; uids of the starts that were denied, and the devices of those that were given some."""
     connection = writing.connection
     _check_fences(connection, batch, number)
-    denied = _start(writing, batch, number, capacity, machine)
+    admitted = _start(writing, batch, number, capacity, machine)
+    denied = [one for one in batch.starts if one.uid not in admitted]
     skipped = {(one.run_uid, one.path) for one in denied}
     _write_runs(writing, batch.runs, number)
     _write_tasks(writing, [one for one in batch.tasks if (one.run_uid, one.path) not in skipped], number)
@@ -30,7 +31,7 @@ def commit(
     _write_lineage(connection, batch, number)
     if batch.cache:
         cache.write(connection, [(number(one.run_uid)[0], one) for one in batch.cache])
-    return frozenset(one.uid for one in denied)
+    return frozenset(one.uid for one in denied), {uid: one.devices for uid, one in admitted.items() if one.devices}
 
 
 def only_starts(batch: Batch) -> bool:
@@ -60,8 +61,8 @@ def _check_fences(connection: Connection, batch: Batch, number: Number) -> None:
 
 def _start(
     writing: Writing, batch: Batch, number: Number, capacity: Callable[[Connection], Capacity], machine: str
-) -> list[AttemptRecord]:
-    """Room that the batch itself gives back is there for its own starts."""
+) -> dict[str, AttemptRecord]:
+    """What was admitted, by uid. Room that the batch itself gives back is there for its own starts."""
     ended = [one for one in batch.attempts if one.state.terminal]
     if ended:
         ledger.give_back(writing.connection, ended)
@@ -69,14 +70,11 @@ def _start(
         if run.state.terminal or run.state is RunState.CANCELLING:
             ledger.stop_waiting(writing.connection, number(run.uid)[0])
     if not batch.starts:
-        return []
+        return {}
     starts = [(number(one.run_uid)[0], one) for one in batch.starts]
     admitted = ledger.admit(writing.connection, starts, capacity(writing.connection), machine)
     _write_attempts(writing, [one for _, one in admitted], number)
-    if len(admitted) == len(starts):
-        return []
-    written = {one.uid for _, one in admitted}
-    return [one for _, one in starts if one.uid not in written]
+    return {one.uid: one for _, one in admitted}
 
 
 def _write_runs(writing: Writing, written: Sequence[Run], number: Number) -> None:

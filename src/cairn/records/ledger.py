@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import islice
 
 import msgspec
 
@@ -121,12 +122,30 @@ def admit(
             _wait(connection, machine, Demand(run, since, first_denied[run]), now)
         else:
             stop_waiting(connection, run)
+    if any(one.resources.accelerators for _, one in admitted):
+        admitted = _with_devices(connection, admitted, capacity, machine)
     connection.many(
-        "INSERT INTO leases (attempt, run, machine, directory, cpu_millis, memory_bytes, accelerators) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (attempt) DO NOTHING",
-        [(one.uid, run, machine, one.directory, *amount_of(one.resources)) for run, one in admitted],
+        "INSERT INTO leases (attempt, run, machine, directory, cpu_millis, memory_bytes, accelerators, devices) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (attempt) DO NOTHING",
+        [
+            (one.uid, run, machine, one.directory, *amount_of(one.resources), ",".join(map(str, one.devices)))
+            for run, one in admitted
+        ],
     )
     return admitted
+
+
+def _with_devices(
+    connection: Connection, admitted: Iterable[tuple[int, AttemptRecord]], capacity: Capacity, machine: str
+) -> list[tuple[int, AttemptRecord]]:
+    """Give each attempt devices of its own: the lowest that no running attempt on this machine has."""
+    rows = connection.query("SELECT devices FROM leases WHERE machine = ? AND devices <> ''", (machine,))
+    taken = {int(index) for (text,) in rows for index in text.split(",")}
+    free = iter([index for index in range(capacity.accelerators) if index not in taken])
+    return [
+        (run, msgspec.structs.replace(one, devices=tuple(islice(free, one.resources.accelerators))))
+        for run, one in admitted
+    ]
 
 
 def hopeless(

@@ -107,8 +107,8 @@ class Records(metadata.MetadataReads):
         if only_starts(batch) and self._known_hopeless(batch):
             return Committed(self.head(), frozenset(one.uid for one in batch.starts))
         with self._writing() as writing:
-            denied = commit(writing, batch, *how)
-        return Committed(writing.sequence, denied)
+            denied, devices = commit(writing, batch, *how)
+        return Committed(writing.sequence, denied, devices)
 
     def request(self, run_uid: str, kind: str, detail: Mapping[str, Any]) -> int:
         number, _ = self._number(run_uid)

@@ -96,7 +96,8 @@ CREATE TABLE leases (
     directory       TEXT NOT NULL,
     cpu_millis      BIGINT NOT NULL,
     memory_bytes    BIGINT NOT NULL,
-    accelerators    BIGINT NOT NULL
+    accelerators    BIGINT NOT NULL,
+    devices         TEXT NOT NULL       -- indices of its accelerators on the machine, with commas between
 );
 CREATE INDEX leases_by_run ON leases (run);
 
