@@ -16,6 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from harness import Place  # noqa: E402
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "seeds(n): of all seeds, this test takes an n-th part")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-seed", type=int, default=None, help="replay one seed of the fault tests")
 

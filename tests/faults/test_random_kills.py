@@ -23,7 +23,7 @@ def test_seed(shared_place: Place, seed: int) -> None:
     chance = random.Random(seed)
     pipeline = chance.choice(sorted(OUTPUTS))
     case = Case(shared_place, f"random-{seed}", pipeline)
-    shots = [(chance.random() * 0.4, chance.choice(sorted(VICTIMS))) for _ in range(chance.randint(1, 5))]
+    shots = [(chance.random() * 0.1, chance.choice(sorted(VICTIMS))) for _ in range(chance.randint(1, 5))]
     print(f"{pipeline}: {shots}")
     executed: dict[str, int] = {}
     for _ in range(ENGINES_AT_MOST):
@@ -45,8 +45,7 @@ def shoot(case: Case, running: Running, shots: list[tuple[float, str]], chance: 
     while shots and running.alive:
         pause, kind = shots.pop(0)
         time.sleep(pause)
-        case.find()
-        victims = VICTIMS[kind](case, running)
+        victims = seen(kind, case, running)
         if victims:
             victim = chance.choice(sorted(victims))
             print(f"kill {kind} {victim}: {command_line(victim)}")
@@ -55,6 +54,16 @@ def shoot(case: Case, running: Running, shots: list[tuple[float, str]], chance: 
                     os.killpg(victim, signal.SIGKILL)
                 else:
                     os.kill(victim, signal.SIGKILL)
+
+
+def seen(kind: str, case: Case, running: Running) -> list[int]:
+    """Processes of the kind, as soon as there are any."""
+    victims: list[int] = []
+    while running.alive and not victims:
+        if case.find() is not None:
+            victims = VICTIMS[kind](case, running)
+        time.sleep(0.002)
+    return victims
 
 
 def steps(case: Case, running: Running) -> list[int]:
