@@ -16,7 +16,7 @@ _COMMITTED = (
 )
 POINTS = frozenset(
     (
-        *(f"{when}:{what}" for what in _COMMITTED for when in ("before", "after")),  # around the commit of each transition
+        *(f"{when}:{what}" for what in _COMMITTED for when in ("before", "after")),  # around each commit
         "lease.claimed",  # a run was taken, nothing else done
         "started:attempt",  # the executor was told to start what was admitted
         "outputs.published",  # an attempt's outputs are digested, their commit is to come
@@ -24,7 +24,6 @@ POINTS = frozenset(
         "lease.released",  # the run has ended and was given back
     )
 )
-
 
 
 def _parse(text: str) -> tuple[str, int]:

@@ -18,8 +18,8 @@ def success_spelling(pipeline: Pipeline) -> str:
     """How success is spelt to exit tasks.
 
     Vertex AI and kfp.local say SUCCEEDED, Kubeflow's own backend says COMPLETE (an ML-Metadata
-    state), and a component can only be written for one of them. So the components that are given a status decide: COMPLETE when
-    their code names that and not the other.
+    state), and a component can only be written for one of them. So the components that are given a status decide:
+    COMPLETE when their code names that and not the other.
     """
     texts = [
         "\n".join((*component.executor.command, *component.executor.args))

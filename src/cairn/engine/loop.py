@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-import msgspec
-
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import AttemptRecord, Exit, Run
 from cairn.domain.states import ExitReason, RunState
@@ -242,7 +240,7 @@ class Engine:
                 record = msgspec.structs.replace(record, devices=given)
                 attempt.request = with_devices(attempt.request, given)
             self._guard(machine, lambda m=machine, a=attempt, r=record: m.admitted(a, r))  # type: ignore[misc]
-            self._start(machine, attempt.request)
+            self._start(attempt.request)
             point("started:attempt")
         self._pause_after(denied)
         for machine, part in written:
@@ -253,7 +251,7 @@ class Engine:
             if machine.ended:
                 self._end(machine)
 
-    def _start(self, machine: RunMachine, request: StartAttempt) -> None:
+    def _start(self, request: StartAttempt) -> None:
         try:
             os.makedirs(request.directory, exist_ok=True)
         except OSError as error:

@@ -523,7 +523,7 @@ class RunMachine:
         )
 
     def _kept(self, path: str, inputs: TaskInputs | None, *, last: bool = False) -> TaskInputs:
-        """The inputs as they are recorded; what had to be spilled for it is remembered until the task's `last` record."""
+        """The inputs as they are recorded; what had to be spilled is remembered until the task's `last` record."""
         if inputs is None:
             return TaskInputs()
         found = self.spilled_inputs.get(path) or kept_inputs(inputs, self.services.store, self.run.uid)

@@ -162,7 +162,7 @@ class RunRecords(Protocol):
         miss is explained against."""
 
     def artifacts_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> list[Artifact]:
-        """Live artifacts with this URI, newest first, 100 at most: an importer without `reimport` takes one that fits."""
+        """Live artifacts with this URI, newest first, 100 at most: what an importer without `reimport` chooses from."""
 
     def journal(self, after: int, *, run_uid: str = "", limit: int = 1000) -> list[JournalEntry]: ...
 

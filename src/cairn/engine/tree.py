@@ -126,7 +126,18 @@ class LoopProgress:
 class RunTree:
     """The whole state of a run that `decide` works on."""
 
-    __slots__ = ("cancelling", "error", "expired", "fail_fast", "failing", "plans", "root", "running", "settled", "state")
+    __slots__ = (
+        "cancelling",
+        "error",
+        "expired",
+        "fail_fast",
+        "failing",
+        "plans",
+        "root",
+        "running",
+        "settled",
+        "state",
+    )
 
     def __init__(self, pipeline: Pipeline, *, fail_fast: bool = False) -> None:
         self.plans = Plans(pipeline)
