@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cairn.domain.artifacts import Artifact
+from cairn.domain.ids import ordered_uid
 from cairn.domain.lineage import Event as LineageEvent
 from cairn.domain.lineage import EventType, Execution, ExecutionState
 from cairn.domain.resources import Capacity
@@ -267,7 +268,7 @@ class RunMachine:
         task = ready.task
         attempt = self.driver.attempt(ready, task.attempts + 1)
         try:
-            self.driver.request(attempt, self.memory.new_uid())
+            self.driver.request(attempt, ordered_uid())
         except CairnError as error:
             self.apply(not_started(task, error))
             return

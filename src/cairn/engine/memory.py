@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import msgspec
 
+from cairn.domain.ids import ordered_uid
 from cairn.domain.runs import AttemptRecord, TaskInputs, TaskRecord
 from cairn.domain.states import AttemptState, TaskState
 
@@ -63,16 +63,7 @@ class Memory:
 
     def uid_of(self, path: str) -> str:
         known = self._tasks.get(path)
-        return known.uid if known is not None and known.uid else self.new_uid()
-
-    @staticmethod
-    def new_uid() -> str:
-        """A random UUID (version 4) as text; the uuid module costs more to import than this needs."""
-        raw = bytearray(os.urandom(16))
-        raw[6] = (raw[6] & 0x0F) | 0x40
-        raw[8] = (raw[8] & 0x3F) | 0x80
-        text = raw.hex()
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return known.uid if known is not None and known.uid else ordered_uid()
 
     def fits(self, known: TaskRecord | None, inputs: TaskInputs | None, identity: str) -> bool:
         """Whether a recorded task still is the same task: its own definition, and what it is given."""

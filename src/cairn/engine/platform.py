@@ -111,7 +111,7 @@ def _files(mount: FileMount, name: str, kind: str, directory: str | None) -> lis
 def _field(path: str, task: TaskNode, uid: str) -> str:
     """The downward API's field paths, as far as a process has them."""
     values = {
-        "metadata.name": f"{task.spec.name}-{uid[:8]}",
+        "metadata.name": f"{task.spec.name}-{uid[-8:]}",
         "metadata.namespace": "default",
         "metadata.uid": uid,
         "spec.nodeName": socket.gethostname(),

@@ -8,11 +8,11 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 
+from cairn.domain.ids import ordered_uid
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import Run, TaskInputs, TaskRecord
 from cairn.engine.driver import Driver, Ready
 from cairn.engine.layout import workspace_directory
-from cairn.engine.memory import Memory
 from cairn.engine.ports import Environment, EnvironmentPlan, StartAttempt
 from cairn.engine.services import Services
 from cairn.engine.tree import DagNode, Plans, TaskNode
@@ -51,7 +51,7 @@ def replay(
     leaf.environment = environment
     task.inputs = record.inputs
     attempt = driver.attempt(Ready(task, record.inputs, leaf), 1)
-    return driver.request(attempt, Memory.new_uid())
+    return driver.request(attempt, ordered_uid())
 
 
 def _node(pipeline: Pipeline, record: TaskRecord, records: Sequence[TaskRecord]) -> TaskNode:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from cairn.domain.ids import random_uid
 from cairn.domain.lineage import Context
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import Run, RunSettings
@@ -17,7 +18,6 @@ from cairn.engine.faultpoints import point
 from cairn.engine.fit import fit, resources_of
 from cairn.engine.loop import Engine
 from cairn.engine.machine import RunMachine
-from cairn.engine.memory import Memory
 from cairn.engine.ports import EnvironmentPlan
 from cairn.engine.services import Services
 from cairn.errors import InputRefused, UnsupportedFeature
@@ -55,7 +55,7 @@ class RunService:
         values = resolve_parameters(pipeline, {**pipeline.parameters, **parameters})
         plans = self.plans(pipeline, settings)
         now = self.services.clock.now()
-        uid = Memory.new_uid()
+        uid = random_uid()
         stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now // 1_000_000))
         run = Run(
             uid=uid,
