@@ -152,7 +152,7 @@ class Engine:
         if self.services.clock.monotonic() < self._denied_until:
             return offers
         room = self.machine.cpu_millis - self._used
-        waiting = [machine for machine in self.machines.values() if machine.prepared]
+        waiting = [machine for machine in self.machines.values() if machine.next_prepared()]
         while waiting:
             for machine in list(waiting):
                 attempt = machine.prepared[0]
@@ -164,7 +164,7 @@ class Engine:
                 machine.prepared.popleft()
                 offers.append((machine, attempt, machine.offer(attempt)))
                 room -= need
-                if not machine.prepared:
+                if not machine.next_prepared():
                     waiting.remove(machine)
         return offers
 
@@ -173,7 +173,7 @@ class Engine:
         labels: list[str] = []
         written: list[tuple[RunMachine, Batch]] = []
         for machine in list(self.machines.values()):
-            part = machine.take_batch()
+            part = machine.writer.take()
             if not (part.runs or part.tasks or part.attempts or part.starts or part.lineage or part.cache):
                 continue
             written.append((machine, part))
@@ -184,8 +184,8 @@ class Engine:
             batch.starts += part.starts
             batch.lineage += part.lineage
             batch.cache += part.cache
-            labels += machine.labels
-            machine.labels = []
+            labels += machine.writer.labels
+            machine.writer.labels = []
         if not written:
             return False
         self._reach("before", labels)
@@ -294,7 +294,7 @@ class Engine:
         trouble = notify(machine.run, allow_private_hosts=self.services.allow_private_hosts)
         if trouble:
             machine.driver.warn(trouble)
-            self.services.journal.commit(machine.take_batch())
+            self.services.journal.commit(machine.writer.take())
             self.finished[machine.run.uid] = machine.run
 
     # --- attempts' ends ----------------------------------------------------------------------------------------------

@@ -11,14 +11,10 @@ from typing import Any
 
 import msgspec
 
-from cairn.domain.artifacts import Artifact
 from cairn.domain.ids import ordered_uid
-from cairn.domain.lineage import Event as LineageEvent
-from cairn.domain.lineage import EventType, Execution, ExecutionState
 from cairn.domain.resources import Capacity
-from cairn.domain.runs import AttemptRecord, CacheComparison, Exit, Failure, Run, TaskInputs, TaskOutputs, TaskRecord
+from cairn.domain.runs import AttemptRecord, Exit, Failure, Run, TaskInputs, TaskOutputs, TaskRecord
 from cairn.domain.states import AttemptState, ExitReason, RunState, TaskState
-from cairn.domain.values import Spilled
 from cairn.engine.decide import (
     Again,
     Begin,
@@ -34,30 +30,20 @@ from cairn.engine.decide import (
 )
 from cairn.engine.driver import Attempt, Driver, Ready, not_started
 from cairn.engine.memory import Memory
-from cairn.engine.ports import Batch, CacheEntry, EnvironmentPlan, Fence, Lineage
+from cairn.engine.ports import EnvironmentPlan, Fence
 from cairn.engine.publish import Published
 from cairn.engine.resolve import failure_of
 from cairn.engine.retry import backoff_seconds
 from cairn.engine.services import Services
-from cairn.engine.spilling import kept_inputs
 from cairn.engine.transitions import check_run
 from cairn.engine.tree import RunTree, TaskNode
+from cairn.engine.writer import RunWriter
 from cairn.errors import CairnError, StepError
-from cairn.spec.types import ImporterSpec, Pipeline
+from cairn.spec.types import Pipeline
 
 LOST_LIMIT = 20  # attempts of one task that vanished without a trace, one after another, before it is called failed
 CHUNK = 64  # tasks resolved between two cache look-ups
 TURN = 512  # tasks resolved between two commits, so that a loop of cached results stays answerable
-_ATTEMPT_STATES = {
-    TaskState.SUCCEEDED: AttemptState.SUCCEEDED,
-    TaskState.FAILED: AttemptState.FAILED,
-    TaskState.CANCELLED: AttemptState.CANCELLED,
-}
-_EXECUTION_STATES = {
-    TaskState.SUCCEEDED: ExecutionState.COMPLETE,
-    TaskState.FAILED: ExecutionState.FAILED,
-    TaskState.CANCELLED: ExecutionState.CANCELLED,
-}
 
 
 class RunMachine:
@@ -73,7 +59,6 @@ class RunMachine:
         machine: Capacity,
         memory: Memory,
     ) -> None:
-        self.run = run
         self.pipeline = pipeline
         self.fence = fence
         self.services = services
@@ -88,11 +73,7 @@ class RunMachine:
         self.records: dict[str, AttemptRecord] = {}
         self.backing_off: list[tuple[float, int, TaskNode]] = []
         self.stopping: list[str] = []
-        self.spilled_inputs: dict[str, TaskInputs] = {}  # by path: of tasks in progress whose inputs are large
-        self.fresh: dict[str, TaskRecord] = {}
-        self.batch = Batch()
-        self.labels: list[str] = []
-        self.contexts = (run.pipeline_name, run.job_id)
+        self.writer = RunWriter(run, fence, self.driver, memory, services)
         self.ended = False
         self._tick = 0
         self._driven = 0
@@ -105,7 +86,7 @@ class RunMachine:
         anew."""
         if renewed:
             for record in self.memory.renew():
-                self._put(record)
+                self.writer.put(record)
         now = self.services.clock.now()
         cancelling = self.run.state is RunState.CANCELLING
         if self.run.state is not RunState.RUNNING and not cancelling:
@@ -114,7 +95,7 @@ class RunMachine:
         if self.pipeline.active_deadline_seconds:
             left = self.pipeline.active_deadline_seconds - (now - start) / 1e6
             self._expires = self.services.clock.monotonic() + left
-        self._write_run(state=RunState.RUNNING, start_time=start, end_time=0, error=None, outputs={})
+        self.writer.write_run(state=RunState.RUNNING, start_time=start, end_time=0, error=None, outputs={})
         self.apply(Begin(TaskInputs(dict(self.run.parameters), {})))
         if cancelling:
             self.cancel()
@@ -126,7 +107,7 @@ class RunMachine:
                     task.uid = task.uid or self.memory.uid_of(task.path)
                     self.ready.append(task)
                 case Record(task):
-                    self._record(task)
+                    self.writer.record(task)
                 case Stop(task):
                     self._stop(task)
                 case EndRun(state, outputs, error):
@@ -193,7 +174,7 @@ class RunMachine:
         return False
 
     def _fits(self, task: TaskNode, known: TaskRecord | None, inputs: TaskInputs | None) -> bool:
-        kept = None if inputs is None else self._kept(task.path, inputs)
+        kept = None if inputs is None else self.writer.kept(task.path, inputs)
         return self.memory.fits(known, kept, self.driver.identity(task))
 
     def _apply_recorded(self, event: Finished) -> None:
@@ -215,7 +196,7 @@ class RunMachine:
             return True
         if not same and self.services.executor.adopt(record.uid, record.directory):
             self.services.executor.stop(record.uid, kill=True)
-        self._close_attempt(record, AttemptState.LOST, Exit(ExitReason.LOST, message="no exit was observed"))
+        self.writer.close_attempt(record, AttemptState.LOST, Exit(ExitReason.LOST, message="no exit was observed"))
         return False
 
     def _look_up(self, chunk: list[Ready]) -> None:
@@ -227,7 +208,7 @@ class RunMachine:
                 able.append(ready)
         hits = self.driver.lookup(able) if able else []
         for event in hits:
-            self.labels.append("task.cached")
+            self.writer.labels.append("task.cached")
             self.apply(event)
         for ready in able:
             if ready.task.state is TaskState.PENDING and not ready.task.cached:
@@ -276,6 +257,12 @@ class RunMachine:
 
     # --- attempts ----------------------------------------------------------------------------------------------------
 
+    def next_prepared(self) -> Attempt | None:
+        """The attempt that is to be admitted next; those whose task has ended meanwhile are passed over."""
+        while self.prepared and self.prepared[0].ready.task.state.terminal:
+            self.prepared.popleft()
+        return self.prepared[0] if self.prepared else None
+
     def offer(self, attempt: Attempt) -> AttemptRecord:
         """Put an attempt up for admission: it and its task's record, in one transaction with everything else."""
         assert attempt.request is not None
@@ -294,9 +281,9 @@ class RunMachine:
             environment=attempt.ready.leaf.environment.key if attempt.ready.leaf.environment else "",
             start_time=self.services.clock.now(),
         )
-        self.batch.starts.append(record)
-        self._put(self._task_record(task, TaskState.RUNNING))
-        self.labels.append("attempt.running")
+        self.writer.batch.starts.append(record)
+        self.writer.put(self.writer.task_record(task, TaskState.RUNNING))
+        self.writer.labels.append("attempt.running")
         return record
 
     def admitted(self, attempt: Attempt, record: AttemptRecord) -> None:
@@ -309,7 +296,7 @@ class RunMachine:
 
     def denied(self, attempt: Attempt) -> None:
         attempt.ready.task.attempts -= 1
-        self.fresh.pop(attempt.ready.task.path, None)
+        self.writer.fresh.pop(attempt.ready.task.path, None)
         self.prepared.appendleft(attempt)
 
     def exited(self, uid: str, ended: Exit, published: Published | None, error: StepError | None) -> None:
@@ -320,22 +307,22 @@ class RunMachine:
         if published is not None and error is None:
             for warning in published.warnings:
                 self.driver.warn(warning)
-            self._close_attempt(record, AttemptState.SUCCEEDED, ended)
+            self.writer.close_attempt(record, AttemptState.SUCCEEDED, ended)
             task.payload = attempt.ready.comparison
             self.apply(Finished(task, TaskState.SUCCEEDED, published.outputs))
             return
         if ended.reason is ExitReason.CANCELLED or (self.tree.cancelling and ended.reason is not ExitReason.LOST):
-            self._close_attempt(record, AttemptState.CANCELLED, ended)
+            self.writer.close_attempt(record, AttemptState.CANCELLED, ended)
             self.apply(Finished(task, TaskState.CANCELLED))
             return
         if ended.reason is ExitReason.LOST:
-            self._close_attempt(record, AttemptState.LOST, ended)
+            self.writer.close_attempt(record, AttemptState.LOST, ended)
             self._lost(task)
             return
         if error is None:
             error = StepError(ended.message)
         failure = failure_of(error, task.path)
-        self._close_attempt(record, AttemptState.FAILED, ended, failure)
+        self.writer.close_attempt(record, AttemptState.FAILED, ended, failure)
         self._discard(attempt)
         self._failed(task, failure)
 
@@ -378,15 +365,6 @@ class RunMachine:
         if path is not None and os.path.isdir(path):
             self.services.store.discard(path)
 
-    def _close_attempt(
-        self, record: AttemptRecord, state: AttemptState, ended: Exit, error: Failure | None = None
-    ) -> None:
-        closed = msgspec.structs.replace(
-            record, state=state, exit=ended, error=error, end_time=ended.end_time or self.services.clock.now()
-        )
-        self.batch.attempts.append(closed)
-        self.labels.append(f"attempt.{state.lower()}")
-
     # --- cancelling and ending ---------------------------------------------------------------------------------------
 
     def cancel(self) -> None:
@@ -401,8 +379,12 @@ class RunMachine:
             while self.drive(1_000_000):  # so that what still runs is adopted, and then stopped
                 pass
             self.wanted.clear()
-        self._write_run(state=RunState.CANCELLING)
+        self.writer.write_run(state=RunState.CANCELLING)
         self.apply(Cancel(expired))
+
+    @property
+    def run(self) -> Run:
+        return self.writer.run
 
     @property
     def expires(self) -> float:
@@ -413,21 +395,21 @@ class RunMachine:
         if isinstance(task.payload, str) and task.payload in self.running:
             self.stopping.append(task.payload)
             return
-        self.ready = deque(other for other in self.ready if other is not task)
-        self.prepared = deque(other for other in self.prepared if other.ready.task is not task)
-        self.apply(Finished(task, TaskState.CANCELLED))
+        self.apply(Finished(task, TaskState.CANCELLED))  # whoever comes upon it in a queue passes it over
 
     def _end(self, state: RunState, outputs: TaskOutputs | None, error: Failure | None) -> None:
         for orphan in self.memory.orphans():
             # Its task did not come up again: an edited pipeline has no place for it.
             if self.services.executor.adopt(orphan.uid, orphan.directory):
                 self.services.executor.stop(orphan.uid, kill=True)
-            self._close_attempt(orphan, AttemptState.LOST, Exit(ExitReason.LOST, message="no longer wanted"))
+            self.writer.close_attempt(orphan, AttemptState.LOST, Exit(ExitReason.LOST, message="no longer wanted"))
         for known in self.memory.unfinished():
-            self._put(msgspec.structs.replace(known, state=TaskState.CANCELLED, end_time=self.services.clock.now()))
+            self.writer.put(
+                msgspec.structs.replace(known, state=TaskState.CANCELLED, end_time=self.services.clock.now())
+            )
         values = self._run_outputs(outputs)
-        self._write_run(state=state, end_time=self.services.clock.now(), outputs=values, error=error)
-        self.labels.append(f"run.{state.lower()}")
+        self.writer.write_run(state=state, end_time=self.services.clock.now(), outputs=values, error=error)
+        self.writer.labels.append(f"run.{state.lower()}")
         self.ended = True
 
     def _run_outputs(self, outputs: TaskOutputs | None) -> dict[str, Any]:
@@ -439,155 +421,6 @@ class RunMachine:
             uris: list[str] = [artifact.uri for artifact in artifacts]
             found[name] = uris if (name in lists and lists[name].is_list) or len(uris) != 1 else uris[0]
         return found
-
-    # --- writing -----------------------------------------------------------------------------------------------------
-
-    def _write_run(self, **changes: Any) -> None:
-        self.run = msgspec.structs.replace(
-            self.run, update_time=self.services.clock.now(), warnings=tuple(self.driver.warnings), **changes
-        )
-        self.driver.run = self.run
-        self.batch.runs.append(self.run)
-        self.labels.append(f"run.{self.run.state.lower()}")
-
-    def _record(self, task: TaskNode) -> None:
-        if task.path in self.memory.recalled:
-            if task.state.terminal:
-                self.memory.recalled.discard(task.path)
-                self.memory.forget(task.path)
-            return
-        if self._stands(task):
-            return
-        record = self._task_record(task, task.state)
-        self._put(record)
-        if task.state.terminal:
-            self.labels.append(f"task.{task.state.lower()}")
-            if task.kind == "leaf" and task.state is not TaskState.SKIPPED and task.inputs is not None:
-                self._lineage(task, record)
-            self.memory.forget(task.path)
-            task.payload = None
-            task.inputs = None if task.kind == "leaf" else task.inputs
-        else:
-            self.labels.append(f"task.{task.kind}.{task.state.lower()}")
-
-    def _stands(self, task: TaskNode) -> bool:
-        """Whether an engine before this one has recorded the same, or what comes after it: nothing is written twice."""
-        known = self.memory.task(task.path)
-        if known is None:
-            return False
-        if task.kind == "leaf" and task.state not in (TaskState.SKIPPED, TaskState.CANCELLED):
-            return False  # a new attempt's end, whatever it came to
-        if not task.state.terminal:
-            return known.state is not TaskState.PENDING
-        if task.state is not known.state or known.outputs != (task.outputs or TaskOutputs()):
-            return False
-        self.memory.forget(task.path)
-        return True
-
-    def _put(self, record: TaskRecord) -> None:
-        self.fresh[record.path] = record
-
-    def _task_record(self, task: TaskNode, state: TaskState) -> TaskRecord:
-        now = self.services.clock.now()
-        earlier = self.memory.task(task.path)
-        comparison = task.payload if isinstance(task.payload, CacheComparison) else None
-        start = self.memory.started.get(task.path, 0) or (earlier.start_time if earlier else 0)
-        if state is TaskState.RUNNING and not start:
-            start = self.memory.started[task.path] = now
-        if state.terminal:
-            self.memory.started.pop(task.path, None)
-        not_before = 0
-        if state is TaskState.PENDING and task.retries and task.spec.retry:
-            not_before = now + int(backoff_seconds(task.spec.retry, task.retries) * 1_000_000)
-        leaf = task.kind == "leaf"
-        return TaskRecord(
-            run_uid=self.run.uid,
-            path=task.path,
-            name=task.spec.name,
-            component=task.spec.component,
-            kind=task.kind,
-            state=state,
-            uid=task.uid or self.memory.uid_of(task.path),
-            cached=task.cached,
-            attempts=task.attempts,
-            retries=task.retries,
-            inputs=self._kept(task.path, task.inputs, last=state.terminal),
-            outputs=task.outputs or TaskOutputs(),
-            comparison=comparison,
-            identity=self.driver.identity(task) if leaf else "",
-            execution_id=task.uid if leaf else "",
-            error=task.error,
-            create_time=earlier.create_time if earlier and earlier.create_time else now,
-            start_time=start or (now if state.terminal and state is not TaskState.SKIPPED else 0),
-            end_time=now if state.terminal else 0,
-            not_before=not_before,
-        )
-
-    def _kept(self, path: str, inputs: TaskInputs | None, *, last: bool = False) -> TaskInputs:
-        """The inputs as they are recorded; what had to be spilled is remembered until the task's `last` record."""
-        if inputs is None:
-            return TaskInputs()
-        found = self.spilled_inputs.get(path) or kept_inputs(inputs, self.services.store, self.run.uid)
-        if last:
-            self.spilled_inputs.pop(path, None)
-        elif found is not inputs:
-            self.spilled_inputs[path] = found
-        return found
-
-    def _lineage(self, task: TaskNode, record: TaskRecord) -> None:
-        now = record.end_time
-        state = _EXECUTION_STATES[task.state]
-        if task.cached:
-            state = ExecutionState.CACHED
-        importer = isinstance(task.component.executor, ImporterSpec)
-        execution = Execution(
-            id=task.uid,
-            schema_title="system.ImporterExecution" if importer else "system.ContainerExecution",
-            state=state,
-            display_name=task.path,
-            metadata={
-                f"input:{name}": value.uri if isinstance(value, Spilled) else value
-                for name, value in record.inputs.parameters.items()
-            },
-            create_time=record.create_time,
-            update_time=now,
-        )
-        events: list[LineageEvent] = []
-        for name, artifacts in record.inputs.artifacts.items():
-            for index, artifact in enumerate(artifacts):
-                events.append(LineageEvent(artifact.id, task.uid, EventType.INPUT, name, index, now))
-        fresh: list[Artifact] = []
-        for name, artifacts in record.outputs.artifacts.items():
-            for index, artifact in enumerate(artifacts):
-                events.append(LineageEvent(artifact.id, task.uid, EventType.OUTPUT, name, index, now))
-                if not task.cached and artifact.create_time >= self.run.create_time:
-                    fresh.append(artifact)
-        self.batch.lineage.append(Lineage((execution,), tuple(fresh), tuple(events), self.contexts, self.run.uid))
-        comparison = record.comparison
-        if comparison is not None and comparison.verdict in ("miss", "refused") and task.state is TaskState.SUCCEEDED:
-            self.batch.cache.append(
-                CacheEntry(
-                    scope=self.driver.scope,
-                    key=comparison.key,
-                    run_uid=self.run.uid,
-                    path=task.path,
-                    parts=comparison.parts,
-                    outputs=record.outputs,
-                    create_time=now,
-                    component=task.spec.component,
-                )
-            )
-
-    def take_batch(self) -> Batch:
-        """What is to be written, and a new empty one in its place."""
-        if tuple(self.driver.warnings) != self.run.warnings:
-            self._write_run()
-        batch, self.batch = self.batch, Batch()
-        batch.tasks = list(self.fresh.values())
-        self.fresh = {}
-        del batch.runs[:-1]
-        batch.fences = {self.run.uid: self.fence}
-        return batch
 
     @property
     def busy(self) -> bool:
