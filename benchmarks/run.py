@@ -1,4 +1,6 @@
-"""Cairn's figures and its peers', measured side by side: `python benchmarks/run.py [--only NAME] [--rounds N] [--json FILE]`.
+"""Cairn's figures and its peers', measured side by side.
+
+    python benchmarks/run.py [--only NAME] [--rounds N] [--no-peers] [--json FILE]
 
 Everything is timed from the outside, from the shell to the exit; the rounds take the contestants in turn, so that a
 machine that is slow for a while is slow for all of them. Peers are installed on first use into virtual environments of
@@ -86,7 +88,18 @@ class Bench:
         if not python.exists():
             say(f"installing {PEERS[package]} into {place}")
             subprocess.run([sys.executable, "-m", "uv", "venv", "-q", "-p", "3.11", str(place)], check=True)
-            install = [sys.executable, "-m", "uv", "pip", "install", "-q", "-p", str(python), PEERS[package], "setuptools"]
+            install = [
+                sys.executable,
+                "-m",
+                "uv",
+                "pip",
+                "install",
+                "-q",
+                "-p",
+                str(python),
+                PEERS[package],
+                "setuptools",
+            ]
             try:
                 subprocess.run(install, check=True)
             except subprocess.CalledProcessError:
@@ -170,7 +183,7 @@ def long_loop(bench: Bench) -> None:
     later = (longest.seconds - short.median) / (LONG_LOOP - LOOP)
     bench.add("each of 200 iterations", "cairn", 1000 * each, unit="ms")
     bench.add("each of 10,000 iterations", "cairn", 1000 * later, unit="ms")
-    bench.add("their ratio", "cairn", later / each, unit="×", limit=1.25)
+    bench.add("their ratio", "cairn", later / each, unit="times", limit=1.25)
     bench.add("the engine's peak, 10,000 iterations", "cairn", longest.peak_bytes / 1e6, unit="MB", limit=300)
 
 
@@ -207,7 +220,7 @@ def hand_on(bench: Bench) -> None:
         steps = handed_on(ARTIFACT_BYTES) - handed_on(1)
         bench.add("512 MiB written and read by one process", "plain", alone)
         bench.add("512 MiB handed on from step to step", "cairn", steps)
-        bench.add(figure, "cairn", steps / alone, unit="×", limit=1.15)
+        bench.add(figure, "cairn", steps / alone, unit="times", limit=1.15)
 
 
 def records(bench: Bench) -> None:
@@ -248,12 +261,12 @@ def say(text: str) -> None:
 
 
 def table(bench: Bench) -> str:
-    lines = [f"{'figure':52} {'who':30} {'median':>9} {'min':>9} {'max':>9} {'':3} {'promised':>9}"]
+    lines = [f"{'figure':52} {'who':30} {'median':>9} {'min':>9} {'max':>9} {'':5} {'promised':>9}"]
     for row in bench.rows:
         low, high = row.series.spread
         promised = "" if row.limit is None else f"≤ {row.limit:g} {'holds' if row.holds else 'DOES NOT HOLD'}"
         numbers = "".join(f" {value:9.3f}" for value in (row.series.median, low, high))
-        lines.append(f"{row.figure:52} {row.who:30}{numbers} {row.unit:3} {promised}")
+        lines.append(f"{row.figure:52} {row.who:30}{numbers} {row.unit:5} {promised}")
     return "\n".join(lines)
 
 

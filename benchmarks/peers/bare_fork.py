@@ -1,6 +1,6 @@
 """The least there could be: a child is forked for each step, two at a time in a loop; nothing is recorded.
 
-    python bare_fork.py chain 20        python bare_fork.py loop 200
+python bare_fork.py chain 20        python bare_fork.py loop 200
 """
 
 import json
@@ -39,7 +39,10 @@ def main() -> None:
         while running:
             os.wait()
             running -= 1
-        total = sum(json.load(open(f"{directory}/{number}")) for number in range(count))
+        total = 0
+        for number in range(count):
+            with open(f"{directory}/{number}") as file:
+                total += json.load(file)
         assert total == count * (count + 1) // 2
 
 

@@ -1,6 +1,6 @@
 """Luigi with a process for each task, without environments or records.
 
-    python luigi_forking.py chain 20        python luigi_forking.py loop 200
+python luigi_forking.py chain 20        python luigi_forking.py loop 200
 """
 
 import json
@@ -65,5 +65,7 @@ if __name__ == "__main__":
     luigi.configuration.get_config().set("worker", "force_multiprocessing", "true")
     luigi.configuration.get_config().set("worker", "wait_interval", "0.01")
     task = Link(count - 1) if kind == "chain" else Total(count)
-    done = luigi.build([task], workers=1 if kind == "chain" else os.cpu_count() or 1, local_scheduler=True, log_level="WARNING")
+    done = luigi.build(
+        [task], workers=1 if kind == "chain" else os.cpu_count() or 1, local_scheduler=True, log_level="WARNING"
+    )
     sys.exit(0 if done else 1)

@@ -1,6 +1,6 @@
 """Metaflow, locally: a flow that is a chain, or one that branches for each item and joins.
 
-    python metaflow_flows.py chain 20        python metaflow_flows.py loop 200
+python metaflow_flows.py chain 20        python metaflow_flows.py loop 200
 """
 
 import os

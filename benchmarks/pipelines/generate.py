@@ -1,12 +1,11 @@
-"""The pipelines that are measured. The YAML beside is what they compile to with kfp 2.17, committed so that nobody needs
-kfp to measure; `kfp.local` runs these very functions.
+"""The pipelines that are measured. The YAML beside is what they compile to with kfp 2.17, committed so that nobody
+needs kfp to measure; `kfp.local` runs these very functions.
 
     python benchmarks/pipelines/generate.py
 """
 
 import os
 from pathlib import Path
-from typing import List
 
 from kfp import compiler, dsl
 
@@ -61,14 +60,14 @@ def chain() -> int:
 
 
 @dsl.pipeline(name="loop")
-def loop(items: List[int]) -> int:
+def loop(items: list[int]) -> int:
     with dsl.ParallelFor(items) as item:
         part = step(number=item).set_caching_options(False)
     return add_up(numbers=dsl.Collected(part.output)).set_caching_options(False).output
 
 
 @dsl.pipeline(name="cached")
-def cached(items: List[int]) -> int:
+def cached(items: list[int]) -> int:
     with dsl.ParallelFor(items) as item:
         part = step(number=item)
     return add_up(numbers=dsl.Collected(part.output)).output

@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import Place  # noqa: E402
+from harness import Place
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -128,7 +128,9 @@ class Case:
     `trace` is the file to which each step appends its task's path.
     """
 
-    def __init__(self, place: Place, name: str, pipeline: str, *, trace: Path | None = None, **parameters: object) -> None:
+    def __init__(
+        self, place: Place, name: str, pipeline: str, *, trace: Path | None = None, **parameters: object
+    ) -> None:
         self.place = place
         self.name = name
         self.mark = f"{place.root}/{name}"
@@ -276,7 +278,9 @@ class Case:
 
     def check_nothing_is_left(self, attempts: list[AttemptRecord]) -> None:
         """5: no surviving process, temporary file or lock."""
-        wait_for(lambda: not processes_of(self.mark, {one.uid for one in attempts}), PATIENCE, self._survivors(attempts))
+        wait_for(
+            lambda: not processes_of(self.mark, {one.uid for one in attempts}), PATIENCE, self._survivors(attempts)
+        )
         for lock in (self.place.home / "runs" / self.uid).rglob("waiter.lock"):
             assert not is_locked(lock), f"{lock} is held"
         assert database_is_free(self.place.home / "cairn.db")

@@ -68,9 +68,7 @@ SCENARIOS: dict[str, Scenario] = {
             *_SUBMIT,
             *_RUN,
             *_SUCCESS,
-            *points(
-                "task.dag.running", "task.loop.running", "task.leaf.pending", "task.skipped", "attempt.failed"
-            ),
+            *points("task.dag.running", "task.loop.running", "task.leaf.pending", "task.skipped", "attempt.failed"),
         ),
         {"nested": 8, "sum": 30},
     ),
@@ -80,7 +78,9 @@ SCENARIOS: dict[str, Scenario] = {
             *_SUBMIT,
             *_RUN,
             "lease.released",
-            *points("attempt.failed", "task.failed", "task.skipped", "run.failed", "task.succeeded", "task.leaf.pending"),
+            *points(
+                "attempt.failed", "task.failed", "task.skipped", "run.failed", "task.succeeded", "task.leaf.pending"
+            ),
             *points("attempt.succeeded"),
         ),
         {"Output": "repaired"},
@@ -88,7 +88,13 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "cancelled": Scenario(
         "waiting",
-        (*_SUBMIT, *_RUN, *_CANCEL, *points("task.succeeded", "attempt.succeeded", "task.loop.running"), "lease.released"),
+        (
+            *_SUBMIT,
+            *_RUN,
+            *_CANCEL,
+            *points("task.succeeded", "attempt.succeeded", "task.loop.running"),
+            "lease.released",
+        ),
         {"Output": ["done", "done"]},
         disturb=cancelled_from_outside,
         mend="go",

@@ -71,4 +71,3 @@ def test_a_killed_engine_s_run_is_taken_at_once(place: Place) -> None:
     assert time.monotonic() - began < 10
     case.check(outputs={"Output": ["done", "done"]})
     assert set(case.executions().values()) == {1}, "the steps that went on were not adopted"
-

@@ -1,4 +1,4 @@
-"""The pipelines that the fault tests disturb. Run it by hand in an environment with kfp 2.17; the YAML beside is committed.
+"""The pipelines that the fault tests disturb. Run it by hand where kfp 2.17 is; the YAML beside is committed.
 
     python tests/faults/pipelines/generate.py
 
@@ -29,7 +29,9 @@ def first(trace: str, number: int, value: dsl.OutputPath(int), data: dsl.Output[
 
 
 @dsl.container_component
-def longer(trace: str, number: int, data: dsl.Input[dsl.Dataset], value: dsl.OutputPath(int), more: dsl.Output[dsl.Dataset]):
+def longer(
+    trace: str, number: int, data: dsl.Input[dsl.Dataset], value: dsl.OutputPath(int), more: dsl.Output[dsl.Dataset]
+):
     return dsl.ContainerSpec(
         IMAGE,
         shell('mkdir -p "$(dirname "$3")" "$4"; echo $(($1 * 2)) >"$3"; cat "$2" "$2" >"$4/a"; echo "$1" >"$4/b"'),
