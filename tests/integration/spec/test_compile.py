@@ -131,3 +131,19 @@ def test_an_environment_without_kfp_is_named(write):
         compile_source(write("x = 1\n"), python=sys.executable)
     with pytest.raises(CompileError, match="cannot be run"):
         compile_source(write("x = 1\n"), python="/nowhere/python")
+
+
+def test_kfps_word_on_its_default_image_is_left_out_and_other_warnings_are_not(write, kfp_python, capfd, monkeypatch):
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    own = """
+    import warnings
+    warnings.warn("my own word", FutureWarning)
+
+    @dsl.pipeline
+    def sums():
+        add(a=1)
+    """
+    compile_source(write(STEP + textwrap.dedent(own)), python=kfp_python)
+    said = capfd.readouterr().err
+    assert "my own word" in said
+    assert "base_image" not in said

@@ -23,6 +23,12 @@ def test_version(capsys):
     assert json.loads(run(capsys, "version", "--json")[1])["cairn"] == __version__
 
 
+@pytest.mark.parametrize("module", ["cairn", "cairn.cli.main"])
+def test_it_is_run_as_a_module_too(module):
+    ended = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, f"cairn {__version__}\n")
+
+
 def every_command(group, path=()):
     for name in group.list_commands(None):
         command = group.get_command(None, name)

@@ -11,15 +11,18 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from types import ModuleType
 from typing import Any
 
 _NAME = "__cairn_pipeline__"
+_NOISE = r"The default base_image used by the @dsl\.component decorator"  # once for each component, and no news here
 
 
 def main(source: str, function: str, report_path: str) -> None:
     sys.path[0] = os.path.dirname(source)  # as if the file were run itself
     sys.argv = [source]
+    warnings.filterwarnings("ignore", _NOISE, FutureWarning)
     report: dict[str, Any]
     try:
         report = {"text": compiled(source, function)}
