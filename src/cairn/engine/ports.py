@@ -157,9 +157,9 @@ class RunRecords(Protocol):
     def cached(self, scope: str, keys: Sequence[str], *, not_before: int = 0) -> dict[str, CacheEntry]:
         """The newest entry for each key that has one; entries older than `not_before` are left out."""
 
-    def nearest(self, scope: str, component: str, *, before: int = 0) -> CacheEntry | None:
-        """The newest entry of the same component in the scope, older than `before` (microseconds; 0: no bound): what a
-        miss is explained against."""
+    def nearest(self, scope: str, component: str, *, before: int = 0, path: str = "") -> CacheEntry | None:
+        """The newest entry of the same component in the scope, older than `before` (microseconds; 0: no bound), the
+        newest of the task `path` if it has one: what a miss is explained against."""
 
     def artifacts_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> list[Artifact]:
         """Live artifacts with this URI, newest first, 100 at most: what an importer without `reimport` chooses from."""

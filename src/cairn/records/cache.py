@@ -50,20 +50,41 @@ def newest(connection: Connection, scope: str, keys: Sequence[str], not_before: 
     return {key: _entry(row) for key, row in found.items()}
 
 
-def nearest(connection: Connection, scope: str, component: str, before: int) -> CacheEntry | None:
+def nearest(connection: Connection, scope: str, component: str, before: int, path: str) -> CacheEntry | None:
     older, values = (" AND c.create_time < ?", (before,)) if before else ("", ())
-    sql = f"{_READ} WHERE c.scope = ? AND c.component = ?{older} ORDER BY c.n DESC LIMIT 1"
-    row = connection.one(sql, (scope, component, *values))
-    return _entry(row) if row else None
+    for place in dict.fromkeys((path, "")):
+        here, paths = (" AND c.path = ?", (place,)) if place else ("", ())
+        sql = f"{_READ} WHERE c.scope = ? AND c.component = ?{older}{here} ORDER BY c.n DESC LIMIT 1"
+        row = connection.one(sql, (scope, component, *values, *paths))
+        if row:
+            return _entry(row)
+    return None
 
 
-def forget(connection: Connection, scope: str, component: str, key: str) -> int:
-    where, values = "scope = ?", [scope]
-    if component:
-        where, values = f"{where} AND component = ?", [*values, component]
-    if key:
-        where, values = f"{where} AND key = ?", [*values, key]
-    return connection.run(f"DELETE FROM cache_entries WHERE {where}", values)
+def listed(connection: Connection, scope: str, component: str, run: int | None, limit: int) -> list[CacheEntry]:
+    chosen = {"scope": scope, "component": component, "run": run}
+    where = "".join(f" AND c.{column} = ?" for column, value in chosen.items() if value not in ("", None))
+    values = [value for value in chosen.values() if value not in ("", None)]
+    rows = connection.query(
+        f"{_READ} WHERE NOT EXISTS (SELECT 1 FROM cache_entries o WHERE o.key = c.key AND o.scope = c.scope AND "
+        "(o.create_time > c.create_time OR (o.create_time = c.create_time AND o.n > c.n)))"
+        f"{where} ORDER BY c.create_time DESC, c.n DESC LIMIT ?",
+        [*values, limit],
+    )
+    return [_entry(row) for row in rows]
+
+
+def forget(connection: Connection, scope: str, component: str, keys: Sequence[str] | None) -> int:
+    chosen = {"scope": scope, "component": component}
+    where = " AND ".join(["1 = 1", *(f"{column} = ?" for column, value in chosen.items() if value)])
+    values = [value for value in chosen.values() if value]
+    if keys is None:
+        return connection.run(f"DELETE FROM cache_entries WHERE {where}", values)
+    count = 0
+    for part in chunks(list(dict.fromkeys(keys))):
+        marks, filled = padded(part)
+        count += connection.run(f"DELETE FROM cache_entries WHERE {where} AND key IN ({marks})", [*values, *filled])
+    return count
 
 
 def _entry(row: Row) -> CacheEntry:

@@ -162,8 +162,8 @@ class Records(metadata.MetadataReads):
     def cached(self, scope: str, keys: Sequence[str], *, not_before: int = 0) -> dict[str, CacheEntry]:
         return self._read(cache.newest, scope, keys, not_before)
 
-    def nearest(self, scope: str, component: str, *, before: int = 0) -> CacheEntry | None:
-        return self._read(cache.nearest, scope, component, before)
+    def nearest(self, scope: str, component: str, *, before: int = 0, path: str = "") -> CacheEntry | None:
+        return self._read(cache.nearest, scope, component, before, path)
 
     def artifacts_by_uri(self, project: str, location: str, uri: str, schema_title: str) -> list[Artifact]:
         return self._read(lineage.artifacts_by_uri, project, location, uri, schema_title)
@@ -221,10 +221,19 @@ class Records(metadata.MetadataReads):
         """How many leaf tasks are in each state."""
         return self._read(tasks.counts, self._number(run_uid)[0])
 
-    def forget_cached(self, scope: str, *, component: str = "", key: str = "") -> int:
-        """Remove cache entries of a scope, of one component or key when given; how many they were."""
+    def list_cached(
+        self, scope: str = "", *, component: str = "", run_uid: str = "", limit: int = 100
+    ) -> list[CacheEntry]:
+        """What later runs would take, newest first: of each key the newest entry. `scope`: "" for all of them.
+        `run_uid`: only what this run has made."""
+        number = self._number(run_uid)[0] if run_uid else None
+        return self._read(cache.listed, scope, component, number, limit)
+
+    def forget_cached(self, scope: str, *, component: str = "", keys: Sequence[str] | None = None) -> int:
+        """Remove cache entries of a scope ("": of all), of one component and of these keys when given; how many they
+        were. Outputs stay with the runs that made them."""
         with self._writing() as writing:
-            return cache.forget(writing.connection, scope, component, key)
+            return cache.forget(writing.connection, scope, component, keys)
 
     def delete_run(self, run_uid: str) -> Freed:
         """Remove a run and what only it refers to. Raises InputRefused while an engine runs it."""

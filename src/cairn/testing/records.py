@@ -527,8 +527,38 @@ class RecordsConformance:
         assert records.cached(SCOPE, []) == {}
         assert records.nearest(SCOPE, "comp-a") == entries[-1]
         assert records.nearest(SCOPE, "comp-b") is None
-        assert records.forget_cached(SCOPE, key="key-1") == 3
-        assert records.forget_cached(SCOPE) == 597
+        assert records.nearest(SCOPE, "comp-a", path="p1") == entries[199], "the newest of that task"
+        assert records.nearest(SCOPE, "comp-a", path="p3", before=3) == entries[-1], "it has none so early"
+        assert records.nearest(SCOPE, "comp-a", path="elsewhere") == entries[-1]
+
+    def test_cache_entries_are_listed_as_they_would_be_taken_and_forgotten(
+        self, records: Records, run: Run, fence: Fence
+    ) -> None:
+        other = records.create_run(a_run(), "{}")
+        made = [
+            CacheEntry(scope, key, by.uid, "path", {}, TaskOutputs(), turn, component)
+            for scope, key, by, turn, component in (
+                (SCOPE, "a", run, 2, "comp-a"),
+                (SCOPE, "a", run, 1, "comp-a"),
+                (SCOPE, "b", run, 3, "comp-b"),
+                (SCOPE, "b", other, 3, "comp-b"),
+                ("default/local/else", "a", run, 4, "comp-a"),
+            )
+        ]
+        fences = {run.uid: fence, other.uid: records.claim(other.uid, owners.this_process(), lease_seconds=60)}
+        records.commit(Batch(fences=fences, cache=made))
+        assert records.list_cached() == [made[4], made[3], made[0]]
+        assert records.list_cached(limit=1) == [made[4]]
+        assert records.list_cached(SCOPE, component="comp-a") == [made[0]]
+        assert records.list_cached(run_uid=other.uid) == [made[3]]
+        assert records.list_cached(SCOPE, run_uid=run.uid) == [made[0]], "b was made anew by the other run"
+        assert records.forget_cached(SCOPE, keys=[]) == 0
+        assert records.forget_cached(SCOPE, keys=["a", "unknown"]) == 2
+        assert records.forget_cached(SCOPE, component="comp-a") == 0
+        assert records.list_cached() == [made[4], made[3]]
+        assert records.forget_cached(SCOPE) == 2
+        assert records.forget_cached("") == 1
+        assert records.list_cached() == []
 
     def test_lineage_is_followed_up_and_down(self, records: Records, run: Run, fence: Fence) -> None:
         data, clean, model, report = map(an_artifact, ("data", "clean", "model", "report"))

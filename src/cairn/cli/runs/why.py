@@ -66,7 +66,7 @@ def compared(cairn: Cairn, run: Run, record: TaskRecord) -> dict[str, Any]:
     if comparison.verdict != "hit":
         scope = f"{run.project}/{run.location}/{run.pipeline_name}"
         before = record.start_time or record.create_time
-        nearest = cairn.records.nearest(scope, record.component, before=before)
+        nearest = cairn.records.nearest(scope, record.component, before=before, path=record.path)
         if nearest is not None:
             found["compared_with"] = {"run_id": nearest.run_uid, "task": nearest.path}
         name = _job_id(cairn, nearest.run_uid) if nearest is not None else ""
