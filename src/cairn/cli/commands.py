@@ -59,6 +59,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
         "status": ("cairn.cli.background:status", "The background host and what it runs."),
         "stop": ("cairn.cli.background:stop", "End the background host; its runs can be resumed."),
         "artifacts": ("cairn.cli.artifacts:artifacts", "Look at what steps have put out."),
+        "cache": ("cairn.cli.cache:cache", "Recorded results that later runs may take."),
         "environments": ("cairn.cli.environments:environments", "The environments that steps run in."),
         "gc": ("cairn.cli.storage:gc", "Free space: remove what nothing refers to any more."),
         "backup": ("cairn.cli.storage:backup", "Copy database and artifacts to a directory."),

@@ -134,6 +134,37 @@ def test_why_names_the_part_that_made_it_miss(cli):
     assert "--no-cache" in cli("runs", "why", off["run_id"], "add").out
 
 
+def test_forgotten_results_are_computed_anew(own_home):
+    cli = own_home
+    cli.run("chain", "a=300")
+    run = cli.run("chain", "a=300").json
+    assert all(task["cached"] for task in run["tasks"])
+    listed = cli("cache", "list", "--pipeline", "chain", "--json").json
+    assert {entry["task"] for entry in listed} == {task["path"] for task in run["tasks"]}
+    assert cli("cache", "list", "--run", run["run_id"], "--json").json == [], "it has only taken"
+    assert cli("cache", "forget", "--run", run["run_id"], "--task", "add-2", "--json").json == {"forgotten": 1}
+    again = {task["path"]: task["cached"] for task in cli.run("chain", "a=300").json["tasks"]}
+    assert again.pop("add-2") is False
+    assert all(again.values())
+    component = listed[0]["component"]
+    near = cli("cache", "forget", "--pipeline", "chain", "--component", component[:-1])
+    assert near.status == 2
+    assert f"did you mean {component}" in near.err
+    assert "did you mean chain?" in cli("cache", "forget", "--pipeline", "chian").err
+    assert cli("cache", "forget", "--pipeline", "chain", "--component", component).status == 0
+    assert cli("cache", "forget", "--all").status == 2, "nobody can be asked"
+    cli("cache", "forget", "--all", "--yes")
+    assert cli("cache", "list", "--json").json == []
+    assert not any(task["cached"] for task in cli.run("chain", "a=300").json["tasks"])
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--component", "x"], ["--pipeline", "p", "--task", "x"], ["--all", "--pipeline", "p"]], ids=str
+)
+def test_what_is_to_be_forgotten_has_to_be_said(cli, words):
+    assert cli("cache", "forget", *words).status == 2
+
+
 def test_delete_frees_what_nobody_else_refers_to(own_home):
     cli = own_home
     first = cli.run("branches", "n=6").json
