@@ -97,7 +97,9 @@ def _check(*, pipeline: str, component: str, reference: str | None, task: str | 
     if everything and narrowed:
         raise InputRefused("--all takes no other choice", place="--all")
     if not everything and not pipeline and not reference:
-        raise InputRefused("say which results", place="cairn cache forget", remedy="--pipeline NAME, --run RUN, or --all")
+        raise InputRefused(
+            "say which results", place="cairn cache forget", remedy="--pipeline NAME, --run RUN, or --all"
+        )
     if task and not reference:
         raise InputRefused("a task is one of a run", place="--task", remedy="add --run RUN")
 
