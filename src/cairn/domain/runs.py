@@ -98,6 +98,8 @@ class CacheComparison(msgspec.Struct, frozen=True):
     key: str  # digest over the parts; "" when caching was off
     verdict: str = ""  # hit | miss | off | refused
     reason: str = ""  # in words: which earlier task was compared and what differed
+    source_run: str = ""  # of a hit: uid of the run that made the result
+    source_path: str = ""  # and the path of its task
 
 
 class TaskRecord(msgspec.Struct, frozen=True):

@@ -228,7 +228,9 @@ class Driver:
             if entry is not None and self.intact(entry.outputs):
                 reason = f"the result of {entry.path} of run {entry.run_uid}"
                 ready.task.cached = True
-                ready.task.payload = CacheComparison(ready.comparison.parts, key, "hit", reason)
+                ready.task.payload = CacheComparison(
+                    ready.comparison.parts, key, "hit", reason, entry.run_uid, entry.path
+                )
                 found.append(Finished(ready.task, TaskState.SUCCEEDED, entry.outputs))
             else:
                 verdict = "refused" if entry is not None else "miss"
