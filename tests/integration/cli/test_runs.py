@@ -64,6 +64,28 @@ def test_logs_come_in_the_order_in_which_they_were_written(cli):
     assert "there are: 1" in refused.err
 
 
+def test_the_log_of_a_cached_task_is_that_of_the_run_that_made_the_result(own_home):
+    cli = own_home
+    first = cli.run("branches", "n=51").json
+    second = cli.run("branches", "n=51").json
+    taken = cli("runs", "logs", second["run_id"], "score")
+    assert taken.out == cli("runs", "logs", first["run_id"], "score").out
+    assert "scoring 51" in taken.out
+    assert f"the log of score of run {first['job_id']}" in taken.err
+    assert cli("runs", "logs", second["run_id"], "score", "--follow").out == taken.out
+    assert "taken from the cache" in cli("runs", "logs", second["run_id"]).err
+    assert cli("runs", "why", second["run_id"], "score", "--json").json["compared_with"] == {
+        "run_id": first["run_id"],
+        "task": "score",
+    }
+    skipped = cli("runs", "logs", first["run_id"], "condition-1/for-loop-3")
+    assert skipped.status == 2
+    cli("runs", "delete", first["run_id"], "--yes")
+    gone = cli("runs", "logs", second["run_id"], "score")
+    assert gone.status == 2
+    assert "has been deleted" in gone.err
+
+
 def test_logs_follow_a_run_to_its_end(cli):
     process = cli.start("run", PIPELINES / "slow.yaml", "seconds=1.5", "--no-cache")
     run = cli.wait_until(lambda: cli.newest("slow", "RUNNING"))

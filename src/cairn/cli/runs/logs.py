@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cairn.cli import options, output
+from cairn.cli import options, output, words
 from cairn.cli.opening import opened
 from cairn.cli.runs.listing import find_task
 from cairn.domain.states import AttemptState
@@ -39,18 +39,66 @@ def logs(
     with opened() as cairn:
         run = options.find_run(cairn, reference)
         path = find_task(cairn, run, task).path if task and not follow else task or ""
+        run, path, taken = source_of(cairn, run, path)
+        follow = follow and not taken
         writer = _Json() if as_json else _Plain(named=not path)
         if follow:
             _follow(cairn, run, path, only, writer)
             return
         chosen = choose(cairn.records.attempts(run.uid), path, attempt)
         if path and not chosen:
-            raise NotFound("has not been started, so there is no log", place=path)
+            raise _no_log(cairn, run, path)
+        if not path:
+            _mention_cached(cairn, run)
         for one in chosen:
             for stream, data in interleaved(one.directory):
                 if only in (None, stream):
                     writer.write(one, stream, data)
             writer.end(one)
+
+
+def source_of(cairn: Cairn, run: Run, path: str) -> tuple[Run, str, bool]:
+    """The run and task whose log to show: of a cached task those that made its result, which is then mentioned.
+
+    Raises NotFound when that run is gone.
+    """
+    records = cairn.records.tasks(run.uid) if path else []
+    found = next((record for record in records if record.path == path), None)
+    comparison = found.comparison if found is not None and found.cached else None
+    if comparison is None or not comparison.source_run:
+        return run, path, False
+    try:
+        source = cairn.records.run(comparison.source_run)
+    except NotFound:
+        raise NotFound(
+            f"was taken from the cache, and run {comparison.source_run[:8]}, which made the result, has been deleted",
+            place=path,
+        ) from None
+    output.note(
+        f"{path} was taken from the cache; this is the log of {comparison.source_path} of run {source.job_id} "
+        f"({source.uid[:8]})"
+    )
+    return source, comparison.source_path, True
+
+
+def _no_log(cairn: Cairn, run: Run, path: str) -> NotFound:
+    record = next(record for record in cairn.records.tasks(run.uid) if record.path == path)
+    if record.kind != "leaf":
+        return NotFound("holds other tasks and has no log of its own", place=path, remedy="give one of those")
+    if record.cached:
+        return NotFound("was taken from the records, so there is no log", place=path)
+    return NotFound(f"is {record.state.lower()} and has not been started, so there is no log", place=path)
+
+
+def _mention_cached(cairn: Cairn, run: Run) -> None:
+    """Tasks that another run has run are missing from the whole run's log: say so."""
+    records = cairn.records.tasks(run.uid)
+    count = sum(1 for one in records if one.cached and one.comparison is not None and one.comparison.source_run)
+    if count:
+        output.note(
+            f"{words.plural(count, 'task')} taken from the cache: `cairn runs logs {run.uid[:8]} TASK` shows the log "
+            "of the run that made the result"
+        )
 
 
 def choose(attempts: list[AttemptRecord], path: str, number: str | None) -> list[AttemptRecord]:

@@ -63,6 +63,8 @@ def compared(cairn: Cairn, run: Run, record: TaskRecord) -> dict[str, Any]:
     if comparison.verdict == "off":
         return found
     nearest: CacheEntry | None = None
+    if comparison.source_run:
+        found["compared_with"] = {"run_id": comparison.source_run, "task": comparison.source_path}
     if comparison.verdict != "hit":
         scope = f"{run.project}/{run.location}/{run.pipeline_name}"
         before = record.start_time or record.create_time
