@@ -24,6 +24,8 @@ _OURS = re.compile(
     r"(?:/kfp/dsl/(?:executor|executor_main|kfp_config|task_final_status)\.py|/kfp/components/|/cairn/launcher/"
     r"|^<frozen (?:runpy|importlib[\w.]*)>|/runpy\.py|/importlib/)"
 )
+_LOGGER = re.compile(r"\[KFP Executor [^]]*\]: ")
+_DUMP = "]: Got executor_input:"
 _COMPILED = "ephemeral_component.py"
 
 
@@ -36,7 +38,7 @@ def explain(run: Run, leaf: Leaf, attempt: AttemptRecord | None, *, with_trace: 
     """Lines about one failed step: what it said, where in the user's file, and the command for the whole log."""
     message = leaf.error.message if leaf.error else "failed"
     lines = [f"{leaf.path} failed: {output.clean(message)}"]
-    said = _tail(attempt.directory) if attempt is not None else []
+    said = tail(attempt.directory, whole=with_trace) if attempt is not None else []
     compiled = _compiled(attempt.directory) if attempt is not None else ""
     if said:
         place = _place(run, compiled)
@@ -92,8 +94,9 @@ def _compiled(directory: str) -> str:
         return ""
 
 
-def _tail(directory: str) -> list[str]:
-    """The end of the attempt's standard error, of its standard output when that is empty."""
+def tail(directory: str, *, whole: bool = False) -> list[str]:
+    """The end of the attempt's standard error, of its standard output when that is empty. Without what kfp's executor
+    logs of itself, unless `whole`."""
     for stream in ("stderr", "stdout"):
         try:
             with open(os.path.join(directory, f"{stream}.log"), "rb") as file:
@@ -103,11 +106,41 @@ def _tail(directory: str) -> list[str]:
         except OSError:
             continue
         lines = [output.clean(line.rpartition("\r")[2]).rstrip() for line in text.split("\n")]
+        lines = lines[1:] if size > TAIL_BYTES else lines
+        lines = lines if whole else own_words(lines)
         while lines and not lines[-1]:
             lines.pop()
         if lines:
-            return lines[1:] if size > TAIL_BYTES else lines
+            return lines
     return []
+
+
+def own_words(lines: list[str]) -> list[str]:
+    """Lines without kfp's logger, whose dump of the executor's input goes over many lines of indented JSON.
+
+    A dump whose beginning has been cut off is known by its end.
+    """
+    found: list[str] = []
+    dumped = _rest_of_a_dump(lines)
+    for at, line in enumerate(lines):
+        if at < dumped:
+            continue
+        if _LOGGER.match(line):
+            if line.endswith(_DUMP):
+                dumped = next((end + 1 for end in range(at + 1, len(lines)) if lines[end] in ("}", "{}")), len(lines))
+            continue
+        found.append(line)
+    return found
+
+
+def _rest_of_a_dump(lines: list[str]) -> int:
+    """How many lines at the beginning are the end of a dump."""
+    for at, line in enumerate(lines):
+        if line == "}":
+            return at + 1
+        if not line.startswith("    "):
+            break
+    return 0
 
 
 def _quoted(path: str) -> str:

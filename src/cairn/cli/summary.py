@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from cairn.cli import failures, output, words
 from cairn.cli.tables import facts
 from cairn.domain.states import RunState, TaskState
 from cairn.engine import report
+from cairn.engine.sources import split_source
 
 if TYPE_CHECKING:
     from cairn.cli.progress import Progress
@@ -148,4 +150,19 @@ def _tell_failures(cairn: Cairn, pipeline: Pipeline, run: Run, records: list[Tas
         if run.error.remedy:
             remedy = run.error.remedy if with_trace else run.error.remedy.partition("\n")[0]
             output.note(f"  → {output.clean(remedy)}")
-    output.note(f"go on from here: cairn runs resume {run.uid[:8]}")
+    for line in how_to_go_on(run):
+        output.note(line)
+
+
+def how_to_go_on(run: Run) -> list[str]:
+    """`resume` runs what was recorded; only with the file it takes what has been edited since."""
+    import shlex  # only after a failure
+
+    command = f"cairn runs resume {run.uid[:8]}"
+    lines = [f"go on from here: {command}"]
+    path, function = split_source(run.source)
+    if path and os.path.isfile(path):
+        near = os.path.relpath(path)
+        told = near if not near.startswith(os.pardir) else path
+        lines.append(f"with your edits: {command} {shlex.quote(told + (f':{function}' if function else ''))}")
+    return lines

@@ -1,7 +1,9 @@
 """What a failed step said, cut to the user's own."""
 
 from cairn.cli import user_source
-from cairn.cli.failures import shorten
+from cairn.cli.failures import TAIL_BYTES, own_words, shorten, tail
+from cairn.cli.summary import how_to_go_on
+from cairn.domain.runs import Run
 
 SOURCE = """\
 from kfp import dsl
@@ -119,3 +121,52 @@ def test_of_chained_exceptions_the_last_is_told_and_other_output_is_kept():
     assert shorten(said, None)[-1] == "KeyError: 'missing'"
     assert shorten(["sh: cannot open x"], None) == ["sh: cannot open x"]
     assert shorten([], None) == []
+
+
+LOGGED = """\
+[KFP Executor 2026-11-20 10:00:00,000 INFO]: Looking for component `train` in --component_module_path `x`
+[KFP Executor 2026-11-20 10:00:00,001 INFO]: Got executor_input:
+{
+    "inputs": {
+        "parameterValues": {"n": 1}
+    },
+    "outputs": {
+    }
+}
+reading the data
+[KFP Executor 2026-11-20 10:00:09,000 INFO]: Wrote executor output file to /x.
+"""
+
+
+def test_what_kfps_executor_logs_of_itself_is_left_out():
+    assert own_words(LOGGED.splitlines()) == ["reading the data"]
+    cut_off = LOGGED.splitlines()[3:]
+    assert own_words(cut_off) == ["reading the data"], "the tail begins within the dump"
+    mine = ["{", '    "mine": 1', "}", "    indented", "}"]
+    assert own_words(mine) == mine
+    assert own_words(["    indented", "said"]) == ["    indented", "said"]
+
+
+def test_a_step_that_only_its_executor_spoke_for_has_said_nothing(tmp_path):
+    log = tmp_path / "stdout.log"
+    log.write_text(LOGGED.replace("reading the data\n", ""))
+    assert tail(str(tmp_path)) == []
+    assert len(tail(str(tmp_path), whole=True)) == 10
+    log.write_text(LOGGED.replace('"n": 1', '"n": "' + "x" * TAIL_BYTES + '"'))
+    assert tail(str(tmp_path)) == ["reading the data"]
+    (tmp_path / "stderr.log").write_text("on standard error\n")
+    assert tail(str(tmp_path)) == ["on standard error"]
+
+
+def a_run(source):
+    return Run(uid="0123456789", job_id="j", pipeline_name="p", spec_digest="d", state="FAILED", source=source)
+
+
+def test_how_a_failed_run_is_gone_on_with_names_the_file_that_was_run(tmp_path, monkeypatch):
+    assert how_to_go_on(a_run("")) == ["go on from here: cairn runs resume 01234567"]
+    assert len(how_to_go_on(a_run(str(tmp_path / "gone.py")))) == 1
+    path = write(tmp_path, name="my pipeline.py")
+    assert how_to_go_on(a_run(path))[1] == f"with your edits: cairn runs resume 01234567 '{path}'"
+    monkeypatch.chdir(tmp_path)
+    edits = how_to_go_on(a_run(f"{path}:train"))[1]
+    assert edits == "with your edits: cairn runs resume 01234567 'my pipeline.py:train'"
