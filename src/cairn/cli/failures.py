@@ -10,6 +10,8 @@ from cairn.cli import output
 from cairn.domain.states import AttemptState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cairn.cli.user_source import Place
     from cairn.domain.runs import AttemptRecord, Run
     from cairn.engine.report import Leaf
@@ -41,8 +43,8 @@ def explain(run: Run, leaf: Leaf, attempt: AttemptRecord | None, *, with_trace: 
     said = tail(attempt.directory, whole=with_trace) if attempt is not None else []
     compiled = _compiled(attempt.directory) if attempt is not None else ""
     if said:
-        place = _place(run, compiled)
-        lines += [f"    {line}" for line in (said if with_trace else shorten(said, place))[-TAIL_LINES * 2 :]]
+        places = _places(run, compiled)
+        lines += [f"    {line}" for line in (said if with_trace else shorten(said, places))[-TAIL_LINES * 2 :]]
     if leaf.error is not None and leaf.error.remedy:
         lines.append(f"  → {output.clean(leaf.error.remedy)}")
     if attempt is not None:
@@ -50,7 +52,7 @@ def explain(run: Run, leaf: Leaf, attempt: AttemptRecord | None, *, with_trace: 
     return lines
 
 
-def shorten(said: list[str], place: Place | None) -> list[str]:
+def shorten(said: list[str], places: Sequence[Place]) -> list[str]:
     """The last lines without frames of kfp's executor and ours; the user's file and line for the compiled one's."""
     found: list[str] = []
     hiding = False
@@ -59,7 +61,7 @@ def shorten(said: list[str], place: Place | None) -> list[str]:
         if frame is not None:
             hiding = bool(_OURS.search(frame["file"]))
             if not hiding:
-                found.append(_own(frame, place))
+                found.append(_own(frame, places))
         elif hiding and line.startswith("    "):
             continue  # the source line of a hidden frame, and the carets below it
         else:
@@ -69,21 +71,21 @@ def shorten(said: list[str], place: Place | None) -> list[str]:
     return found[max(0, min(trace, len(found) - 1)) :] if len(found) - trace > 1 else found[-TAIL_LINES:]
 
 
-def _own(frame: re.Match[str], place: Place | None) -> str:
-    file, line = frame["file"], int(frame["line"])
-    if place is not None and os.path.basename(file) == _COMPILED:
-        own = place.line(line)
-        if own is not None:
-            return f'  File "{place.file}", line {own}, in {frame["name"]}'
+def _own(frame: re.Match[str], places: Sequence[Place]) -> str:
+    if os.path.basename(frame["file"]) == _COMPILED:
+        for place in places:
+            own = place.line(int(frame["line"]))
+            if own is not None:
+                return f'  File "{place.file}", line {own}, in {frame["name"]}'
     return frame[0]
 
 
-def _place(run: Run, compiled: str) -> Place | None:
+def _places(run: Run, compiled: str) -> list[Place]:
     if not compiled or not run.source:
-        return None
+        return []
     from cairn.cli import user_source  # ast: only for a failure
 
-    return user_source.find(run.source, compiled)
+    return user_source.find_all(run.source, compiled)
 
 
 def _compiled(directory: str) -> str:

@@ -9,8 +9,12 @@ from __future__ import annotations
 import ast
 import os
 import textwrap
+from typing import TypeAlias
 
 import msgspec
+
+_Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -40,8 +44,18 @@ def candidates(source: str) -> list[str]:
 def find(source: str, compiled: str, name: str = "") -> Place | None:
     """Where the function of a compiled component stands in the pipeline's file. `name`: of several, this one."""
     ours = _function(_parse(compiled), name)
-    if ours is None:
-        return None
+    return _written(source, compiled, ours) if ours is not None else None
+
+
+def find_all(source: str, compiled: str) -> list[Place]:
+    """The same for every function of a compiled component: `additional_funcs` stand in it too."""
+    tree = _parse(compiled)
+    functions = [node for node in tree.body if isinstance(node, _FUNCTIONS)] if tree is not None else []
+    places = [_written(source, compiled, node) for node in functions]
+    return [place for place in places if place is not None]
+
+
+def _written(source: str, compiled: str, ours: _Function) -> Place | None:
     text = _lines(compiled, ours)
     for file in candidates(source):
         try:
@@ -55,9 +69,8 @@ def find(source: str, compiled: str, name: str = "") -> Place | None:
     return None
 
 
-def _place(file: str, written: str, ours: ast.AST, text: list[str]) -> Place | None:
-    name: str = ours.name  # type: ignore[attr-defined]
-    compiled_first: int = ours.lineno  # type: ignore[attr-defined]
+def _place(file: str, written: str, ours: _Function, text: list[str]) -> Place | None:
+    name, compiled_first = ours.name, ours.lineno
     edited: Place | None = None
     for node in _functions(_parse(written)):
         if node.name != name:
@@ -76,23 +89,23 @@ def _parse(text: str) -> ast.Module | None:
         return None
 
 
-def _functions(tree: ast.Module | None) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+def _functions(tree: ast.Module | None) -> list[_Function]:
     if tree is None:
         return []
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [node for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)]
 
 
-def _function(tree: ast.Module | None, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+def _function(tree: ast.Module | None, name: str) -> _Function | None:
     """The named function, else the last one at the top: what kfp puts after imports and additional functions."""
     if tree is None:
         return None
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    found = [node for node in tree.body if isinstance(node, _FUNCTIONS)]
     named = [node for node in found if node.name == name]
     chosen = named or found
     return chosen[-1] if chosen else None
 
 
-def _lines(text: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+def _lines(text: str, node: _Function) -> list[str]:
     """The function's lines from `def` on, without indentation and trailing space."""
     lines = text.splitlines()[node.lineno - 1 : node.end_lineno]
     return [line.rstrip() for line in textwrap.dedent("\n".join(lines)).splitlines()]

@@ -92,7 +92,7 @@ def test_no_file_or_no_such_function_is_no_place(tmp_path):
 
 def test_only_the_users_frames_are_left_with_the_users_file_and_line(tmp_path):
     path = write(tmp_path)
-    assert shorten(SAID, user_source.find(path, COMPILED)) == [
+    assert shorten(SAID, user_source.find_all(path, COMPILED)) == [
         "Traceback (most recent call last):",
         f'  File "{path}", line 15, in train',
         '    return values["missing"]',
@@ -101,10 +101,24 @@ def test_only_the_users_frames_are_left_with_the_users_file_and_line(tmp_path):
     ]
 
 
-def test_without_the_users_file_the_compiled_one_is_named():
-    assert '  File "/h/runs/1/train/attempt-1/component/ephemeral_component.py", line 10, in train' in shorten(
-        SAID, None
+def test_functions_that_a_component_brings_along_are_found_too(tmp_path):
+    brought = COMPILED.replace("def train", "def helper():\n    pass\n\n\ndef train")
+    at = brought.splitlines().index("def helper():") + 1
+    frame = f'  File "/x/ephemeral_component.py", line {at + 1}, in helper'
+    path = write(tmp_path)
+    assert shorten([frame, "    pass", "KeyError"], user_source.find_all(path, brought))[0] == (
+        f'  File "{path}", line 5, in helper'
     )
+    edited = write(tmp_path, "import os\n\n" + SOURCE.replace("    pass", "    return 1"))
+    places = user_source.find_all(edited, brought)
+    said = ["Traceback (most recent call last):", frame, *SAID[-4:]]
+    told = shorten([line.replace("line 10,", f"line {10 + 4},") for line in said], places)
+    assert told[1] == frame, "its text has changed since"
+    assert told[2] == f'  File "{edited}", line 17, in train', "it only stands elsewhere"
+
+
+def test_without_the_users_file_the_compiled_one_is_named():
+    assert '  File "/h/runs/1/train/attempt-1/component/ephemeral_component.py", line 10, in train' in shorten(SAID, [])
 
 
 def test_of_chained_exceptions_the_last_is_told_and_other_output_is_kept():
@@ -118,9 +132,9 @@ def test_of_chained_exceptions_the_last_is_told_and_other_output_is_kept():
         "",
         *SAID,
     ]
-    assert shorten(said, None)[-1] == "KeyError: 'missing'"
-    assert shorten(["sh: cannot open x"], None) == ["sh: cannot open x"]
-    assert shorten([], None) == []
+    assert shorten(said, [])[-1] == "KeyError: 'missing'"
+    assert shorten(["sh: cannot open x"], []) == ["sh: cannot open x"]
+    assert shorten([], []) == []
 
 
 LOGGED = """\
