@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from itertools import takewhile
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_GPUS = Path("/proc/driver/nvidia/gpus")
+_DEVICES = Path("/dev")
 
 
 def cpu_millis() -> int:
@@ -32,16 +35,16 @@ def memory_bytes() -> int:
 
 
 def accelerators() -> int:
-    """NVIDIA devices; `CUDA_VISIBLE_DEVICES` narrows them."""
+    """NVIDIA devices; `CUDA_VISIBLE_DEVICES` narrows them, up to the first -1, as CUDA itself reads it."""
     try:
-        present = len(list(Path("/proc/driver/nvidia/gpus").iterdir()))
+        present = len(list(_GPUS.iterdir()))
     except OSError:
-        present = sum(1 for device in Path("/dev").glob("nvidia[0-9]*"))
+        present = sum(1 for device in _DEVICES.glob("nvidia[0-9]*"))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return present
-    named = [device for device in visible.split(",") if device.strip() and device.strip() != "-1"]
-    return min(present, len(named))
+    named = takewhile(lambda device: device != "-1", filter(None, map(str.strip, visible.split(","))))
+    return min(present, sum(1 for _ in named))
 
 
 def _cgroups() -> list[Path]:
