@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cairn.cli import options, output
+from cairn.cli.opening import opened
 from cairn.errors import InputRefused, UnsupportedFeature
 
 if TYPE_CHECKING:
@@ -61,10 +62,7 @@ def run(
 
     Parameters are given as NAME=VALUE, read by their declared type, or with --params.
     """
-    from cairn.wiring import open_cairn
-
-    cairn = open_cairn(executor=executor or "")
-    try:
+    with opened(executor or "") as cairn:
         settings = run_settings(cairn, flags, executor=executor, detach=detach)
         read = read_pipeline(cairn, pipeline, with_trace=with_trace)
         values = read_parameters(read, assignments, params_file)
@@ -80,8 +78,6 @@ def run(
         if detach:
             return leave(cairn, accepted, as_json=as_json)
         return execute(cairn, accepted, read, as_json=as_json, quiet=quiet, with_trace=with_trace)
-    finally:
-        cairn.close()
 
 
 def execute(

@@ -125,8 +125,8 @@ class Settings(Section, frozen=True):
     directories: DirectoriesSettings = DirectoriesSettings()
 
 
-# Not sections: what other parts of Cairn read from the environment themselves.
-_OTHER_VARIABLES = ("CAIRN_HOME", "CAIRN_TEST_", "CAIRN_FAULT")
+# Not sections: what other parts of Cairn read from the environment themselves, or give to a step.
+_OTHER_VARIABLES = ("CAIRN_HOME", "CAIRN_TEST_", "CAIRN_FAULT", "CAIRN_BACKGROUND_IDLE")
 
 
 def load_settings(home: Home, variables: Mapping[str, str] | None = None) -> Settings:
@@ -185,7 +185,7 @@ def _from_variables(variables: Mapping[str, str], given: dict[str, Any]) -> dict
             continue
         section, _, key = name[len("CAIRN_") :].lower().partition("_")
         struct = sections.get(section)
-        if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+        if not key or not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
             continue
         fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
         if key not in fields:
@@ -199,6 +199,36 @@ def _from_variables(variables: Mapping[str, str], given: dict[str, Any]) -> dict
         except ValueError:
             raise ConfigurationError(f"{text!r} does not fit", place=name) from None
     return merged
+
+
+def mistaken_variables(variables: Mapping[str, str] | None = None) -> list[str]:
+    """Warnings about variables that set nothing, where one that does is near: `CAIRN_ENVIRONMENT_OFFLINE`."""
+    found = []
+    for name in os.environ if variables is None else variables:
+        if name.startswith("CAIRN_") and not name.startswith(_OTHER_VARIABLES):
+            near = _nearest_variable(name)
+            if near:
+                found.append(f"{name} is not known and sets nothing: did you mean {near}?")
+    return found
+
+
+def _nearest_variable(name: str) -> str:
+    """ "" for one whose section is known, and for one that is like none."""
+    section, _, key = name[len("CAIRN_") :].lower().partition("_")
+    tables = {
+        field.name: [one.name for one in msgspec.structs.fields(field.type)]
+        for field in msgspec.structs.fields(Settings)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+    }
+    if not key or section in tables:
+        return ""
+    import difflib  # only for a variable of ours that is not known
+
+    near = difflib.get_close_matches(section, tables, n=1, cutoff=0.7)
+    if not near:
+        return ""
+    keys = difflib.get_close_matches(key, tables[near[0]], n=1)
+    return f"CAIRN_{near[0]}_{keys[0] if keys else '…'}".upper()
 
 
 def _value(text: str, kind: Any) -> Any:

@@ -85,6 +85,13 @@ def test_an_error_of_ours_has_its_own_status(capsys, cairn_home, monkeypatch):
     assert not (cairn_home / "defects").exists()
 
 
+def test_a_variable_that_sets_nothing_is_mentioned(capsys, cairn_home, monkeypatch):
+    monkeypatch.setenv("CAIRN_RUNS_CACHE", "false")
+    status, _, err = run(capsys, "runs", "list")
+    assert status == 0
+    assert "CAIRN_RUN_CACHE?" in err
+
+
 def test_an_interrupt_outside_of_a_run(capsys, monkeypatch):
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt

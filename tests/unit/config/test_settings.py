@@ -1,7 +1,7 @@
 import pytest
 
 from cairn.config.home import Home
-from cairn.config.settings import Settings, load_settings
+from cairn.config.settings import Settings, load_settings, mistaken_variables
 from cairn.errors import ConfigurationError
 
 
@@ -86,3 +86,17 @@ def test_what_does_not_fit_is_refused_with_the_file_and_the_nearest_name(home, t
 def test_a_variable_that_does_not_fit_is_refused_by_its_name(home, variable):
     with pytest.raises(ConfigurationError, match=next(iter(variable))):
         load(home, **variable)
+
+
+def test_variables_that_a_step_is_given_are_no_settings(home):
+    assert load(home, CAIRN_RUN="1", CAIRN_TASK="train", CAIRN_ATTEMPT="1") == Settings()
+
+
+def test_a_variable_near_a_known_one_is_mentioned():
+    given = ["CAIRN_ENVIRONMENT_OFLINE", "CAIRN_RUNS_CACHE", "CAIRN_RECORD_ADDRESS"]
+    said = mistaken_variables(dict.fromkeys(given, "1"))
+    assert [line.partition(" ")[0] for line in said] == given
+    for line, near in zip(said, ("CAIRN_ENVIRONMENTS_OFFLINE", "CAIRN_RUN_CACHE", "CAIRN_RECORDS_…"), strict=True):
+        assert near in line
+    others = ("CAIRN_HOME", "CAIRN_BACKGROUND_IDLE", "CAIRN_RUN", "CAIRN_RUN_CACHE", "CAIRN_HILL_HEIGHT", "RUNS_CACHE")
+    assert mistaken_variables(dict.fromkeys(others, "1")) == []
