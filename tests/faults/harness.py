@@ -286,7 +286,7 @@ class Case:
         assert database_is_free(self.place.home / "cairn.db")
         run_places = [self.place.home / "runs" / self.uid, *(self.place.home / "store").glob(f"*/{self.uid}")]
         leftovers = [path for place in run_places for path in place.rglob("*") if is_temporary(path)]
-        assert leftovers == []
+        assert leftovers == [], leftovers
 
     def _survivors(self, attempts: list[AttemptRecord]) -> Callable[[], str]:
         def tell() -> str:

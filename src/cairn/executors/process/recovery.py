@@ -66,6 +66,7 @@ def give_up(directory: str) -> bool:
         except BlockingIOError:
             return False
         Path(directory, ABANDONED_NAME).touch()
+        Path(directory, EXIT_NAME + ".tmp").unlink(missing_ok=True)  # a waiter was killed between writing and renaming
         return True
     finally:
         os.close(lock)
