@@ -7,7 +7,7 @@ import time
 
 
 def random_uid() -> str:
-    """A UUID of version 4 as text: for runs, which people name by their first characters."""
+    """A UUID of version 4 as text: for runs and artifacts, which people name by their first characters."""
     return _text(bytearray(os.urandom(16)), 0x40)
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 
 from cairn.domain.artifacts import Artifact
-from cairn.domain.ids import ordered_uid
+from cairn.domain.ids import random_uid
 from cairn.domain.runs import Run, TaskInputs
 from cairn.engine.services import Services
 from cairn.engine.tree import TaskNode
@@ -44,7 +44,7 @@ def import_artifact(
                 return known
     custom_path = _into_workspace(task, uri, services, workspace) if spec.download_to_workspace else ""
     return Artifact(
-        id=ordered_uid(),
+        id=random_uid(),
         type=spec.type,
         uri=uri,
         metadata=metadata,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from cairn.domain.artifacts import Artifact, ArtifactType
-from cairn.domain.ids import ordered_uid
+from cairn.domain.ids import random_uid
 from cairn.domain.runs import Exit, TaskOutputs
 from cairn.domain.states import ExitReason
 from cairn.domain.values import ParameterType, Value
@@ -181,7 +181,7 @@ def _artifact(
     if fingerprint is not None and path is not None and uri == attempt.output_uris[name]:
         services.store.seal(path)
     return Artifact(
-        id=ordered_uid(),
+        id=random_uid(),
         type=kind,
         uri=uri,
         metadata=metadata,

@@ -279,7 +279,7 @@ def test_a_shell_completes_commands_runs_and_tasks(cli):
 def test_a_watcher_that_is_interrupted_leaves_the_run_alone(cli):
     import signal
 
-    process = cli.start("run", PIPELINES / "slow.yaml", "seconds=3", "--no-cache")
+    process = cli.start("run", PIPELINES / "slow.yaml", "seconds=8", "--no-cache")
     run = cli.wait_until(lambda: cli.newest("slow", "RUNNING"))
     watcher = cli.start("runs", "watch", run["run_id"])
     assert "say" in watcher.stderr.readline()

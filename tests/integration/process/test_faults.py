@@ -164,7 +164,9 @@ def killed_engine(tmp_path):
 
     def start(script):
         engine = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(ENGINE), str(directory), script], stdout=subprocess.PIPE
+            [sys.executable, "-c", textwrap.dedent(ENGINE), str(directory), script],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "TEST_MARK": str(directory)},
         )
         assert engine.stdout.readline()
         wait_until((directory / "begun").exists)
@@ -176,12 +178,14 @@ def killed_engine(tmp_path):
     return start
 
 
-def _launchers():
+def _launchers(mark):
+    """Parents and supervisors of the engine that was started with this mark; other tests run beside this one."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and b"launcher_main.py" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
+                if f"TEST_MARK={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
         except OSError:
             continue
     return {pid for pid in found if alive(pid)}
@@ -196,10 +200,11 @@ def test_a_killed_engines_attempt_goes_on_and_is_adopted(executor, killed_engine
 
 
 def test_nothing_idle_survives_a_killed_engine(killed_engine):
-    before = _launchers()
-    directory = killed_engine("touch ../begun; sleep 0.2")
+    directory = killed_engine("touch ../begun; while ! test -e ../go; do sleep 0.02; done")
+    assert _launchers(directory), "its waiter should be there as long as the step runs"
+    Path(directory, "go").touch()
     wait_until(lambda: Path(directory, "exit.json").exists())
-    wait_until(lambda: _launchers() <= before, patience=1.5)
+    wait_until(lambda: not _launchers(directory), patience=3)
 
 
 def test_an_attempt_that_no_engine_can_find_any_more_is_ended(killed_engine):
