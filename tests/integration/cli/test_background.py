@@ -49,6 +49,28 @@ def test_a_stopped_host_lets_its_runs_go_and_the_next_one_adopts_them(own_home):
     assert [task["attempts"] for task in watched["tasks"]] == [1, 1]
 
 
+def test_resume_hands_an_open_run_to_a_host_and_names_whoever_has_it(own_home):
+    cli = own_home
+    run = detached(cli, "slow", "seconds=4", "--no-cache")
+    short = run["run_id"][:8]
+    cli.wait_until(lambda: cli.newest("slow", "RUNNING"))
+    held = cli("runs", "resume", short)
+    assert held.status == 2
+    assert f"the background host, process {host_of(cli)}" in held.err
+    assert f"cairn runs watch {short}" in held.err
+    cli("stop")
+    assert cli("runs", "resume", short, "--detach", "--no-cache").status == 2
+    again = cli("runs", "resume", short, "--detach", "--json")
+    assert again.status == 0, again.err
+    watched = cli("runs", "watch", short, "--json").json
+    assert watched["state"] == "SUCCEEDED"
+    assert [task["attempts"] for task in watched["tasks"]] == [1, 1]
+    ended = cli("runs", "resume", short, "--detach")
+    assert ended.status == 2
+    assert "has ended" in ended.err
+    assert f"cairn runs clone {short} --detach" in ended.err
+
+
 def test_a_killed_host_is_replaced_and_its_run_goes_on(own_home):
     cli = own_home
     run = detached(cli, "slow", "seconds=3", "--no-cache")

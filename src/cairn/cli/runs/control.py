@@ -79,11 +79,19 @@ def _wait(cairn: Cairn, run: Run, *, kill: bool) -> Run:
 @options.run_argument
 @click.argument("pipeline", required=False, type=click.Path())
 @click.option("--no-cache", is_flag=True, help="Take nothing from the cache for the steps that run again.")
+@click.option("--detach", is_flag=True, help="Leave a run that has not ended to the background host and return.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @options.traceback
 @options.as_json
 def resume(
-    reference: str, pipeline: str | None, *, no_cache: bool, quiet: bool, with_trace: bool, as_json: bool
+    reference: str,
+    pipeline: str | None,
+    *,
+    no_cache: bool,
+    detach: bool,
+    quiet: bool,
+    with_trace: bool,
+    as_json: bool,
 ) -> int:
     """Go on with RUN: steps that succeeded are kept, steps that still run are adopted, everything else runs again.
 
@@ -91,6 +99,9 @@ def resume(
     """
     with opened() as cairn:
         run = options.find_run(cairn, reference)
+        _refuse_held(cairn, run)
+        if detach:
+            return _resume_detached(cairn, run, changed=bool(pipeline) or no_cache, as_json=as_json)
         edited = read_pipeline(cairn, pipeline, with_trace=with_trace) if pipeline else None
         if run.state is RunState.SUCCEEDED and edited is None:
             raise InputRefused(
@@ -106,6 +117,38 @@ def resume(
         return execute(
             cairn, run, whole, as_json=as_json, quiet=quiet, with_trace=with_trace, renewed=run.state.terminal
         )
+
+
+def _refuse_held(cairn: Cairn, run: Run) -> None:
+    """Before anything is compiled. Whoever claims it between this and our own claim is named by that."""
+    from cairn.engine.background import BackgroundHost
+
+    holder = cairn.records.claimed(run.uid)
+    if holder is None or run.state.terminal:
+        return
+    host = BackgroundHost(cairn.home.background).state()
+    told = "the background host, process" if host is not None and host.pid == holder.pid else "process"
+    raise InputRefused(
+        f"run {run.job_id} is being run by {told} {holder.pid} on {holder.host.partition('/')[0]}",
+        remedy=f"`cairn runs watch {run.uid[:8]}` follows it, `cairn runs cancel {run.uid[:8]}` ends it",
+    )
+
+
+def _resume_detached(cairn: Cairn, run: Run, *, changed: bool, as_json: bool) -> int:
+    """The host takes up runs that have not ended, as they are recorded."""
+    if run.state.terminal:
+        raise InputRefused(
+            f"run {run.job_id} has ended ({run.state}), and the background host goes on only with runs that have not",
+            place="--detach",
+            remedy=f"leave out --detach, or start anew: `cairn runs clone {run.uid[:8]} --detach`",
+        )
+    if changed:
+        raise InputRefused(
+            "the background host runs what is recorded: it takes neither an edited pipeline nor --no-cache",
+            place="--detach",
+            remedy="leave out --detach",
+        )
+    return leave(cairn, run, as_json=as_json)
 
 
 @click.command()
