@@ -183,9 +183,9 @@ def _launchers(mark):
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and b"launcher_main.py" in (entry / "cmdline").read_bytes():
-                if f"TEST_MARK={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
+            is_launcher = entry.name.isdigit() and b"launcher_main.py" in (entry / "cmdline").read_bytes()
+            if is_launcher and f"TEST_MARK={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
         except OSError:
             continue
     return {pid for pid in found if alive(pid)}
