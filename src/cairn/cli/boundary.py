@@ -27,6 +27,9 @@ def guarded(arguments: list[str]) -> int:
         return status if isinstance(status, int) else 0
     except click.exceptions.Exit as end:
         return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as help_wanted:  # a group alone: no error, but nothing was done
+        output.note(help_wanted.format_message())
+        return InputRefused.exit_status
     except click.UsageError as error:
         return _refuse(usage_refused(error), as_json=as_json)
     except (click.Abort, KeyboardInterrupt):

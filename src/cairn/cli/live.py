@@ -33,7 +33,8 @@ _SYMBOLS = {
     TaskState.SKIPPED: ("╌", "-"),
     TaskState.PENDING: ("○", "."),
 }
-_NARROW = 24
+_NARROW = 24  # columns of a name
+_TIME = 8
 
 
 class LiveView:
@@ -81,8 +82,10 @@ class LiveView:
             self._live.stop()
         if not self._closed:
             paint = output.painter(sys.stderr)
+            width = _columns()
             for row in self.progress.rows(60):
-                output.note("".join(paint(text, style) if style else text for text, style in segments(row, "")))
+                cut = cropped(segments(row, ""), width)
+                output.note("".join(paint(text, style) if style else text for text, style in cut).rstrip())
         self._closed = True
 
     def _drawing(self) -> Any:
@@ -128,13 +131,11 @@ def segments(row: Row, told: str, now: int = 0) -> list[Segment]:
     style = STYLES[step.state]
     wide = (sys.stderr.encoding or "").lower().startswith("utf")
     symbol = _SYMBOLS[step.state][0 if wide else 1]
-    label = f"{row.label} ({len(step.children)})" if step.collapsed else row.label
-    found: list[Segment] = [("  " * row.depth, ""), (f"{symbol} ", style), (output.clean(label).ljust(_NARROW), "")]
-    if step.cached:
-        found.append(("  cached", "dim"))
-    elif step.start:
-        end = step.end or now or time.time_ns() // 1000
-        found.append((f"  {words.duration(seconds_between(step.start, end)):>8}", "dim"))
+    # How many iterations there are is known when the last of them has come.
+    label = f"{row.label} ({len(step.iterations):,})" if step.collapsed and step.state.terminal else row.label
+    width = max(0, _NARROW - 2 * row.depth)  # so that the columns behind it stand below one another
+    found: list[Segment] = [("  " * row.depth, ""), (f"{symbol} ", style), (output.clean(label).ljust(width), "")]
+    found.append((f"  {_took(step, now):>{_TIME}}", "dim"))
     if step.attempts > 1:
         found.append((f"  attempt {step.attempts}", "yellow"))
     if step.collapsed:
@@ -144,6 +145,33 @@ def segments(row: Row, told: str, now: int = 0) -> list[Segment]:
     if words_about:
         found.append((f"  {words_about}", "red" if step.state is TaskState.FAILED else "dim"))
     return found
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):  # no terminal, or none any more
+        return 80
+
+
+def cropped(row: list[Segment], width: int) -> list[Segment]:
+    """The row in one line of the terminal; what is cut is told below it, or by `cairn runs show`."""
+    found: list[Segment] = []
+    room = width
+    for text, style in row:
+        if len(text) > room:
+            return [*found, (f"{text[: room - 1]}…", style)] if room else found
+        found.append((text, style))
+        room -= len(text)
+    return found
+
+
+def _took(step: Step, now: int) -> str:
+    if step.cached:
+        return "cached"
+    if not step.start:
+        return ""
+    return words.duration(seconds_between(step.start, step.end or now or time.time_ns() // 1000))
 
 
 def _fate(step: Step) -> str:

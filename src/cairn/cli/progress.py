@@ -17,8 +17,8 @@ class Step:
     """One node of the tree: a leaf, a nested pipeline, a loop, or one iteration of a loop."""
 
     __slots__ = (
-        "attempts", "cached", "children", "component", "counts", "directory", "end", "error", "failed", "kind",
-        "label", "leaf_states", "path", "start", "state",
+        "attempts", "cached", "children", "component", "counts", "directory", "end", "error", "failed", "iterations",
+        "kind", "label", "leaf_states", "path", "start", "state",
     )  # fmt: skip
 
     def __init__(self, path: str, label: str, kind: str, component: str = "") -> None:
@@ -36,6 +36,7 @@ class Step:
         self.children: dict[str, Step] = {}
         self.counts: dict[TaskState, int] = {}  # of an outermost loop: its leaves by state
         self.leaf_states: dict[str, TaskState] = {}
+        self.iterations: set[str] = set()  # of an outermost loop: what has been seen of it
         self.failed = ""  # path of the first leaf in it that failed
 
     @property
@@ -142,6 +143,7 @@ class Progress:
     def _crowded(self, loop: Step, path: str) -> bool:
         """Whether the loop is told as counts; when it just became so, its iterations are forgotten."""
         iteration = path[: path.index("]") + 1]
+        loop.iterations.add(iteration)
         if iteration not in loop.children and len(loop.children) <= SHOWN_ITERATIONS:
             self._step(iteration, "iteration")
         if not loop.collapsed:

@@ -150,6 +150,7 @@ def _tell_failures(cairn: Cairn, pipeline: Pipeline, run: Run, records: list[Tas
         if run.error.remedy:
             remedy = run.error.remedy if with_trace else run.error.remedy.partition("\n")[0]
             output.note(f"  → {output.clean(remedy)}")
+    output.note("")
     for line in how_to_go_on(run):
         output.note(line)
 

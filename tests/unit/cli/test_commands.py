@@ -85,6 +85,15 @@ def test_an_error_of_ours_has_its_own_status(capsys, cairn_home, monkeypatch):
     assert not (cairn_home / "defects").exists()
 
 
+@pytest.mark.parametrize("group", [(), ("runs",), ("cache",)])
+def test_a_group_alone_shows_its_help(capsys, group):
+    status, out, err = run(capsys, *group)
+    assert (status, out) == (2, "")
+    assert err.startswith("Usage: ")
+    assert "error" not in err
+    assert "→" not in err
+
+
 def test_a_variable_that_sets_nothing_is_mentioned(capsys, cairn_home, monkeypatch):
     monkeypatch.setenv("CAIRN_RUNS_CACHE", "false")
     status, _, err = run(capsys, "runs", "list")

@@ -1,6 +1,6 @@
 """Records in, rows out."""
 
-from cairn.cli.live import last_line, segments
+from cairn.cli.live import cropped, last_line, segments
 from cairn.cli.progress import SHOWN_ITERATIONS, Progress
 from cairn.domain.runs import Failure, TaskRecord
 from cairn.domain.states import TaskState
@@ -56,6 +56,9 @@ def test_a_loop_of_thousands_is_one_row_of_counts():
     assert step.failed == "loop[17]/a"
     text = "".join(part for part, _ in segments(progress.rows()[0], ""))
     assert "2,999 succeeded, 1 failed" in text
+    assert "loop (" not in text, "more may come"
+    progress.task(record("loop", FAILED, "loop"))
+    assert "loop (3,000)" in "".join(part for part, _ in segments(progress.rows()[0], ""))
     assert len(progress.steps) <= SHOWN_ITERATIONS + 3, "memory does not grow with the loop's rows"
 
 
@@ -100,6 +103,25 @@ def test_a_row_tells_time_attempts_and_the_error():
     assert "2.50 s" in text
     assert "attempt 3" in text
     assert "broke\\x1b" in text
+
+
+def test_the_columns_of_rows_stand_below_one_another():
+    progress = Progress()
+    progress.task(record("deep/er/done", start_time=1_000_000, end_time=2_000_000))
+    progress.task(record("cached", cached=True, start_time=1))
+    progress.task(record("skipped", SKIPPED, error=Failure("not wanted")))
+    deep, cached, skipped = (
+        "".join(part for part, _ in segments(row, "")) for row in progress.rows() if row.step.kind == "leaf"
+    )
+    assert deep.index("1.00 s") + len("1.00 s") == cached.index("cached", 5) + len("cached")
+    assert skipped.index("not wanted") == cached.index("cached", 5) + len("cached") + 2
+
+
+def test_a_row_is_cut_to_the_terminal():
+    row = [("✗ train", "red"), ("  a long story", "")]
+    assert cropped(row, 12) == [("✗ train", "red"), ("  a …", "")]
+    assert cropped(row, 7) == row[:1]
+    assert cropped(row, 80) == row
 
 
 def test_the_last_line_of_a_log_is_read_from_its_end(tmp_path):
