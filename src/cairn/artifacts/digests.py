@@ -1,4 +1,4 @@
-"""What an artifact's bytes are: one sequential read."""
+"""What an artifact's bytes are: read once, by as many threads as there are cores where there is much to read."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from cairn.errors import InputRefused
 # Fits the second-level cache: what was just read is digested before it leaves it.
 _BUFFER_BYTES = 512 * 1024
 _LARGE_BYTES = 8 * 1024 * 1024
+# A digest over one stream cannot be shared out. Larger files are digested block by block, and so by several threads:
+# half the time on two cores. The block is part of the definition and never changes.
+BLOCK_BYTES = 64 * 1024 * 1024
+_THREADS = 4
 
 
 def fingerprint(path: str) -> Fingerprint | None:
     """Of a file or tree; None when there is none.
 
-    A tree's digest is over its sorted relative names, kinds, sizes and digests; empty directories count. A link inside
-    a tree counts by what it says and is never followed. Raises InputRefused for sockets, devices and pipes.
+    Of a file of at most 64 MiB it is `xxh3:` and XXH3-128 of its bytes; of a larger one `xxh3-64m:` and XXH3-128 of the
+    XXH3-128 digests (16 bytes each, big-endian) of its blocks of 64 MiB. A tree's is over its sorted relative names,
+    kinds, sizes and digests; empty directories count. A link inside a tree counts by what it says and is never followed.
+    Raises InputRefused for sockets, devices and pipes.
     """
     try:
         found = os.stat(path)
@@ -33,7 +39,7 @@ def fingerprint(path: str) -> Fingerprint | None:
     if not kinds.S_ISREG(found.st_mode):
         raise InputRefused("is neither a file nor a directory", place=path)
     digest = _file(path, found.st_size)
-    return Fingerprint(f"xxh3:{digest}", found.st_size, (found.st_mtime_ns, found.st_ino))
+    return Fingerprint(digest, found.st_size, (found.st_mtime_ns, found.st_ino))
 
 
 def quick_look(path: str) -> tuple[int, tuple[int, int], bool] | None:
@@ -86,22 +92,43 @@ def _walk(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def _file(path: str, size: int) -> str:
+    """The digest with the name of its kind."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise InputRefused(f"cannot be read: {error.strerror}", place=path) from None
     try:
         if size <= _BUFFER_BYTES:
-            return _small(descriptor)
+            return f"xxh3:{_small(descriptor)}"
+        if size > BLOCK_BYTES:
+            return f"xxh3-64m:{_blocks(descriptor, size)}"
         if size >= _LARGE_BYTES and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         digest = xxhash.xxh3_128()
         buffer = memoryview(bytearray(_BUFFER_BYTES))
         while count := os.readv(descriptor, (buffer,)):
             digest.update(buffer[:count])
-        return digest.hexdigest()
+        return f"xxh3:{digest.hexdigest()}"
     finally:
         os.close(descriptor)
+
+
+def _blocks(descriptor: int, size: int) -> str:
+    from concurrent.futures import ThreadPoolExecutor  # only where it is worth its import
+
+    def block(start: int) -> bytes:
+        digest, offset = xxhash.xxh3_128(), start
+        buffer = memoryview(bytearray(_BUFFER_BYTES))
+        while offset < start + BLOCK_BYTES:
+            count = os.preadv(descriptor, (buffer[: min(_BUFFER_BYTES, start + BLOCK_BYTES - offset)],), offset)
+            if not count:
+                break
+            digest.update(buffer[:count])
+            offset += count
+        return digest.digest()
+
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
+        return xxhash.xxh3_128_hexdigest(b"".join(threads.map(block, range(0, size, BLOCK_BYTES))))
 
 
 def _small(descriptor: int) -> str:

@@ -19,7 +19,8 @@ class ArtifactType(msgspec.Struct, frozen=True):
 class Fingerprint(msgspec.Struct, frozen=True):
     """What was seen of an artifact's bytes when it was committed.
 
-    `digest` is `xxh3:<32 hex>` over the file, or over the sorted relative names, sizes and digests of a tree.
+    `digest` is `xxh3:<32 hex>` over the file, or over the sorted relative names, sizes and digests of a tree; of a file
+    of more than 64 MiB `xxh3-64m:<32 hex>` over the digests of its blocks (`artifacts/digests.py`).
     `size` is in bytes, the sum over a tree. `stat` is (mtime in ns, inode) of the file or of the tree's newest entry: a
     cheap check that nothing has changed since.
     """

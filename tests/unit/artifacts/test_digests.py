@@ -4,7 +4,7 @@ import socket
 import pytest
 import xxhash
 
-from cairn.artifacts.digests import fingerprint, quick_look
+from cairn.artifacts.digests import BLOCK_BYTES, fingerprint, quick_look
 from cairn.errors import InputRefused
 
 
@@ -96,3 +96,20 @@ def test_a_quick_look_sees_what_the_fingerprint_recorded(tree):
     for path in (tree, tree / "a"):
         found = fingerprint(str(path))
         assert quick_look(str(path)) == (found.size, found.stat, found.is_directory)
+
+
+def test_a_file_of_several_blocks_is_digested_over_the_digests_of_its_blocks(tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.write(b"a" * 100)
+        file.truncate(2 * BLOCK_BYTES + 7)  # sparse: zeros without disk
+    first = xxhash.xxh3_128_digest(b"a" * 100 + bytes(BLOCK_BYTES - 100))
+    blocks = [first, xxhash.xxh3_128_digest(bytes(BLOCK_BYTES)), xxhash.xxh3_128_digest(bytes(7))]
+    assert fingerprint(str(path)).digest == f"xxh3-64m:{xxhash.xxh3_128_hexdigest(b''.join(blocks))}"
+
+
+def test_a_file_of_exactly_one_block_has_a_plain_digest(tmp_path):
+    path = tmp_path / "block"
+    with path.open("wb") as file:
+        file.truncate(BLOCK_BYTES)
+    assert fingerprint(str(path)).digest == f"xxh3:{xxhash.xxh3_128_hexdigest(bytes(BLOCK_BYTES))}"
