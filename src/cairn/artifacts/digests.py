@@ -25,8 +25,8 @@ def fingerprint(path: str) -> Fingerprint | None:
 
     Of a file of at most 64 MiB it is `xxh3:` and XXH3-128 of its bytes; of a larger one `xxh3-64m:` and XXH3-128 of the
     XXH3-128 digests (16 bytes each, big-endian) of its blocks of 64 MiB. A tree's is over its sorted relative names,
-    kinds, sizes and digests; empty directories count. A link inside a tree counts by what it says and is never followed.
-    Raises InputRefused for sockets, devices and pipes.
+    kinds, sizes and digests; empty directories count. A link inside a tree counts by what it says and is never
+    followed. Raises InputRefused for sockets, devices and pipes.
     """
     try:
         found = os.stat(path)
