@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,7 +82,7 @@ def forget(
             if pipeline:
                 _look(cairn, pipeline, component)
             elif not yes:
-                _ask()
+                options.ask("forget all recorded results of this home?", "cairn cache forget --all")
             count = cairn.records.forget_cached(scope_of(pipeline), component=component)
         if as_json:
             output.print_json({"forgotten": count})
@@ -133,12 +132,6 @@ def _nearest(name: str, known: set[str]) -> str:
 
     near = difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else "`cairn cache list` shows what there is"
-
-
-def _ask() -> None:
-    if not sys.stdin.isatty():
-        raise InputRefused("nobody can be asked here", place="cairn cache forget --all", remedy="add --yes")
-    click.confirm("forget all recorded results of this home?", abort=True, err=True)
 
 
 def scope_of(pipeline: str) -> str:

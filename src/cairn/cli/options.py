@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cairn.cli import output
 from cairn.errors import InputRefused, NotFound
 
 if TYPE_CHECKING:
@@ -38,6 +40,15 @@ def find_run(cairn: Cairn, reference: str) -> Run:
             raise NotFound("there are no runs in this home yet", place=str(cairn.home.root))
         return newest[0]
     return cairn.records.find_run(reference)
+
+
+def ask(question: str, place: str) -> None:
+    """Go on only after a yes. Raises InputRefused where nobody can be asked, click's Exit after a no."""
+    if not sys.stdin.isatty():
+        raise InputRefused("nobody can be asked here", place=place, remedy="add --yes")
+    if not click.confirm(question, err=True):
+        output.note("nothing was done")
+        raise click.exceptions.Exit(130)
 
 
 def _complete_runs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

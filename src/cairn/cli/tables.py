@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from cairn.cli import output
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "") -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "", cut: str = "") -> None:
     """On a terminal a table with its headings, or `empty` on standard error when there are no rows; elsewhere only the
-    rows, one in a line, without headings: `cut -f` and `awk -F'\\t'` read them."""
+    rows, one in a line, without headings: `cut -f` and `awk -F'\\t'` read them. `cut`: the column that is cut in a narrow
+    terminal, so that no other one is folded; its values hold no spaces."""
     if not rows:
         if empty:
             output.note(empty)
@@ -27,7 +28,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str =
     shown = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for at, column in enumerate(columns):
         # The first column holds what other commands take as a reference: it is never cut.
-        shown.add_column(column.upper(), no_wrap=at == 0, overflow="ellipsis" if at == 0 else "fold")
+        whole = at == 0 or (bool(cut) and column != cut)
+        shown.add_column(column.upper(), no_wrap=whole, overflow="ellipsis" if whole or cut else "fold")
     for row in rows:
         shown.add_row(*(Text(output.one_line(cell), style=_STATES.get(cell, "")) for cell in row))
     Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False).print(shown)

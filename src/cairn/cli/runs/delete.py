@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from cairn.cli import options, output, words
 from cairn.cli.opening import opened
-from cairn.errors import InputRefused
 
 
 @click.command()
@@ -20,10 +17,8 @@ def delete(references: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
     with opened() as cairn:
         found = list({run.uid: run for run in (options.find_run(cairn, one) for one in references)}.values())
         if not yes:
-            if not sys.stdin.isatty():
-                raise InputRefused("nobody can be asked here", place="cairn runs delete", remedy="add --yes")
             told = ", ".join(run.job_id for run in found)
-            click.confirm(f"delete {output.clean(told)}?", abort=True, err=True)
+            options.ask(f"delete {output.clean(told)}?", "cairn runs delete")
         freed = 0
         for run in found:
             freed += cairn.upkeep.delete(run)

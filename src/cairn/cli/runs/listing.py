@@ -51,7 +51,7 @@ def list_runs(*, states: tuple[str, ...], pipeline: str, labels: tuple[str, ...]
             )
             for run in found
         ]
-        table(("run", "pipeline", "state", "created", "took", "job id"), rows, empty="no runs")
+        table(("run", "pipeline", "state", "created", "took", "job id"), rows, empty="no runs", cut="job id")
 
 
 def _state(cairn: Cairn, run: Run) -> str:
