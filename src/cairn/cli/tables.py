@@ -11,8 +11,10 @@ from cairn.cli import output
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "", cut: str = "") -> None:
     """On a terminal a table with its headings, or `empty` on standard error when there are no rows; elsewhere only the
-    rows, one in a line, without headings: `cut -f` and `awk -F'\\t'` read them. `cut`: the column that is cut in a narrow
-    terminal, so that no other one is folded; its values hold no spaces."""
+    rows, one in a line, without headings: `cut -f` and `awk -F'\\t'` read them.
+
+    `cut`: the column that is cut in a narrow terminal, so that no other one is folded; its values hold no spaces.
+    """
     if not rows:
         if empty:
             output.note(empty)
