@@ -131,8 +131,7 @@ def segments(row: Row, told: str, now: int = 0) -> list[Segment]:
     style = STYLES[step.state]
     wide = (sys.stderr.encoding or "").lower().startswith("utf")
     symbol = _SYMBOLS[step.state][0 if wide else 1]
-    # How many iterations there are is known when the last of them has come.
-    label = f"{row.label} ({len(step.iterations):,})" if step.collapsed and step.state.terminal else row.label
+    label = f"{row.label} ({step.total:,})" if step.collapsed and step.total else row.label
     width = max(0, _NARROW - 2 * row.depth)  # so that the columns behind it stand below one another
     found: list[Segment] = [("  " * row.depth, ""), (f"{symbol} ", style), (output.clean(label).ljust(width), "")]
     found.append((f"  {_took(step, now):>{_TIME}}", "dim"))

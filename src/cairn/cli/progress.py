@@ -17,8 +17,8 @@ class Step:
     """One node of the tree: a leaf, a nested pipeline, a loop, or one iteration of a loop."""
 
     __slots__ = (
-        "attempts", "cached", "children", "component", "counts", "directory", "end", "error", "failed", "iterations",
-        "kind", "label", "leaf_states", "path", "start", "state",
+        "attempts", "cached", "children", "component", "counts", "directory", "end", "error", "failed", "kind",
+        "label", "leaf_states", "path", "start", "state", "total",
     )  # fmt: skip
 
     def __init__(self, path: str, label: str, kind: str, component: str = "") -> None:
@@ -36,7 +36,7 @@ class Step:
         self.children: dict[str, Step] = {}
         self.counts: dict[TaskState, int] = {}  # of an outermost loop: its leaves by state
         self.leaf_states: dict[str, TaskState] = {}
-        self.iterations: set[str] = set()  # of an outermost loop: what has been seen of it
+        self.total = 0  # of a loop: how many iterations it has, once its items are known
         self.failed = ""  # path of the first leaf in it that failed
 
     @property
@@ -96,7 +96,7 @@ class Progress:
         step = self._step(record.path, record.kind, record.name, record.component)
         step.state = record.state
         step.start, step.end = record.start_time, record.end_time
-        step.attempts, step.cached = record.attempts, record.cached
+        step.attempts, step.cached, step.total = record.attempts, record.cached, record.iterations
         step.error = record.error.message if record.error else ""
         return before
 
@@ -143,7 +143,6 @@ class Progress:
     def _crowded(self, loop: Step, path: str) -> bool:
         """Whether the loop is told as counts; when it just became so, its iterations are forgotten."""
         iteration = path[: path.index("]") + 1]
-        loop.iterations.add(iteration)
         if iteration not in loop.children and len(loop.children) <= SHOWN_ITERATIONS:
             self._step(iteration, "iteration")
         if not loop.collapsed:

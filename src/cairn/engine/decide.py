@@ -132,6 +132,7 @@ def decide(run: RunTree, event: Event) -> list[Action]:
             run.running.discard(event.task)
             event.task.inputs = event.inputs
             event.task.loop = LoopProgress(event.items)
+            event.task.iterations = len(event.items)
             _change(event.task, TaskState.RUNNING, actions)
             _advance(run, event.task, actions)
         case Again():

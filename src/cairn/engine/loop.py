@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +25,7 @@ from cairn.engine.ports import AttemptExit, Batch, Committed, EnvironmentPlan, S
 from cairn.engine.publish import Published, check_exit, is_large, publish
 from cairn.engine.services import Services
 from cairn.engine.wakeup import Wakeup
+from cairn.engine.workers import Workers
 from cairn.errors import CairnError, FenceLost, InputRefused, RecordsBusy, StepError, StorageFull
 
 if TYPE_CHECKING:
@@ -55,12 +54,11 @@ class Engine:
         self.build_progress: Progress | None = None
         self._observer = observer
         self._owners: dict[str, RunMachine] = {}  # attempt uid → its run
-        self._done: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._wakeup = Wakeup()
+        self._workers = Workers(self._wakeup)
         self._selector = selectors.DefaultSelector()
         self._selector.register(services.executor.fileno(), selectors.EVENT_READ)
         self._selector.register(self._wakeup.fileno(), selectors.EVENT_READ)
-        self._workers: ThreadPoolExecutor | None = None
         self._used = 0  # thousandths of a core that this engine's attempts hold
         self._heard: dict[int, str] = {}  # requests taken in: sequence → run; settled once what follows is committed
         self._next_requests = 0.0
@@ -116,8 +114,7 @@ class Engine:
     def _take_in(self) -> None:
         for ended in self.services.executor.collect():
             self._exited(ended)
-        while not self._done.empty():
-            self._done.get()()
+        self._workers.take_in()
         now = self.services.clock.monotonic()
         if now >= self._next_requests:
             self._next_requests = now + REQUEST_INTERVAL
@@ -311,10 +308,19 @@ class Engine:
         self._owners.pop(ended.uid, None)
         self._denied_until = 0.0
         if ended.exit.reason is ExitReason.EXITED and ended.exit.code == 0 and is_large(attempt, self.services.store):
-            self._submit(lambda: self._publish(machine, attempt, ended.exit), machine, ended)
-            return
+            self._workers.run(lambda: self._outcome(machine, attempt, ended))
+        else:
+            self._outcome(machine, attempt, ended)()
+
+    def _outcome(self, machine: RunMachine, attempt: Attempt, ended: AttemptExit) -> Callable[[], None]:
+        """Read what the step left; what is given back tells the run."""
         outcome = self._publish(machine, attempt, ended.exit)
-        self._guard(machine, lambda: machine.exited(ended.uid, ended.exit, *outcome))
+
+        def tell() -> None:
+            if machine.run.uid in self.machines:
+                self._guard(machine, lambda: machine.exited(ended.uid, ended.exit, *outcome))
+
+        return tell
 
     def _owner_of(self, uid: str) -> RunMachine | None:
         machine = self._owners.get(uid)
@@ -336,29 +342,6 @@ class Engine:
         point("outputs.published")
         return published, None
 
-    def _submit(
-        self,
-        job: Callable[[], tuple[Published | None, StepError | None]],
-        machine: RunMachine,
-        ended: AttemptExit,
-    ) -> None:
-        def work() -> None:
-            outcome = job()
-
-            def finish() -> None:
-                if machine.run.uid in self.machines:
-                    self._guard(machine, lambda: machine.exited(ended.uid, ended.exit, *outcome))
-
-            self._done.put(finish)
-            self._wakeup.set()
-
-        self._pool().submit(work)
-
-    def _pool(self) -> ThreadPoolExecutor:
-        if self._workers is None:
-            self._workers = ThreadPoolExecutor(4, thread_name_prefix="cairn-worker")
-        return self._workers
-
     # --- environments ------------------------------------------------------------------------------------------------
 
     def _build(self, machine: RunMachine, component: str) -> None:
@@ -368,7 +351,7 @@ class Engine:
             if self.build_progress is not None:
                 self.build_progress(component, line)
 
-        def work() -> None:
+        def build() -> Callable[[], None]:
             error: CairnError | None = None
             try:
                 self.services.environments.build(plan, say)
@@ -382,10 +365,9 @@ class Engine:
                 if machine.run.uid in self.machines:
                     self._guard(machine, lambda: machine.environment_built(component, error))
 
-            self._done.put(finish)
-            self._wakeup.set()
+            return finish
 
-        self._pool().submit(work)
+        self._workers.run(build)
 
     # --- requests and leases -----------------------------------------------------------------------------------------
 
@@ -476,7 +458,7 @@ class Engine:
             until = min(until, machine.expires)
             if machine.backing_off:
                 until = min(until, machine.backing_off[0][0])
-        if not self._done.empty():
+        if self._workers.waiting:
             return
         for key, _ in self._selector.select(max(0.0, until - now)):
             if key.fd == self._wakeup.fileno():
@@ -491,8 +473,7 @@ class Engine:
         for machine in list(self.machines.values()):
             self.services.journal.release(machine.fence)
         self.machines.clear()
-        if self._workers is not None:
-            self._workers.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
         self._selector.close()
         self._wakeup.close()
 

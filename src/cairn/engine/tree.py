@@ -77,6 +77,7 @@ class TaskNode:
         "dag",
         "error",
         "inputs",
+        "iterations",
         "kind",
         "loop",
         "outputs",
@@ -103,6 +104,7 @@ class TaskNode:
         self.error: Failure | None = None
         self.children: DagNode | None = None
         self.loop: LoopProgress | None = None
+        self.iterations = 0  # of a loop, once its items are known
         self.cached = False
         self.attempts = 0
         self.retries = 0

@@ -126,6 +126,7 @@ class RunWriter:
             retries=task.retries,
             inputs=self.kept(task.path, task.inputs, last=state.terminal),
             outputs=task.outputs or TaskOutputs(),
+            iterations=task.iterations,
             comparison=comparison,
             identity=self.driver.identity(task) if leaf else "",
             execution_id=task.uid if leaf else "",

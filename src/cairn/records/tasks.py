@@ -8,7 +8,6 @@ import msgspec
 
 from cairn.domain.runs import CacheComparison, Failure, TaskInputs, TaskOutputs, TaskRecord
 from cairn.domain.states import TaskState
-from cairn.domain.values import Value
 from cairn.records import spills
 from cairn.records.connection import Connection, Row
 from cairn.records.encoding import Codec, encode
@@ -23,7 +22,7 @@ class _Body(msgspec.Struct, omit_defaults=True):
     retries: int = 0
     inputs: TaskInputs = TaskInputs()
     outputs: TaskOutputs = TaskOutputs()
-    iterations: tuple[Value, ...] | None = None
+    iterations: int = 0
     comparison: CacheComparison | None = None
     identity: str = ""
     execution_id: str = ""

@@ -294,13 +294,13 @@ class RecordsConformance:
     def test_a_batch_is_read_as_it_was_written(self, records: Records, run: Run, fence: Fence) -> None:
         attempt = an_attempt(run)
         spilled = TaskInputs({"big": Spilled("/spill/1", "xxh3:1", 7), "none": None}, {"data": (an_artifact("data"),)})
-        task = a_task(run, inputs=spilled, iterations=(1, None, 2.5), attempts=1, start_time=3)
+        task = a_task(run, inputs=spilled, iterations=3, attempts=1, start_time=3)
         committed = records.commit(Batch(fences={run.uid: fence}, tasks=[task], starts=[attempt]))
         assert committed.denied == frozenset()
         assert committed.sequence == records.head()
         assert records.tasks(run.uid) == [task]
         assert records.attempts(run.uid) == [attempt]
-        done = replace(task, state=TaskState.SUCCEEDED, outputs=TaskOutputs({"x": 1}), iterations=None)
+        done = replace(task, state=TaskState.SUCCEEDED, outputs=TaskOutputs({"x": 1}), iterations=0)
         finished = replace(run, state=RunState.SUCCEEDED, outputs={"x": 1}, fence=1)
         records.commit(Batch(fences={run.uid: fence}, runs=[finished], tasks=[done], attempts=[ended(attempt)]))
         assert records.run(run.uid) == finished
