@@ -261,7 +261,7 @@ class Executor(Protocol):
     """Where processes run. Returns handles and results; never calls up.
 
     Exactly-once observation: each attempt that was started or adopted gives one AttemptExit, whose source is the
-    `exit.json` that its waiter wrote by fsync and rename, or LOST. After it, no process of the attempt is left.
+    `exit.json` that its waiter wrote by rename in this boot, or LOST. After it, no process of the attempt is left.
     """
 
     name: str
