@@ -43,21 +43,20 @@ class Interrupts:
         self._engine.wake()
 
 
-def drive(engine: Engine, run_uid: str, view: View) -> Run:
+def drive(engine: Engine, run_uid: str, view: View, interrupts: Interrupts) -> Run:
     """Until the run has ended; the run as it ended. The first interrupt cancels it, the second one kills.
 
     Raises the CairnError for which the engine had to let the run go.
     """
     answered = 0
     engine.build_progress = view.building
-    with Interrupts(engine) as interrupts:
-        while run_uid in engine.machines:
-            if interrupts.count > answered:
-                answered += 1
-                view.say("cancelling; once more to kill" if answered == 1 else "killing")
-                engine.cancel(run_uid, kill=answered > 1)
-            engine.turn(view.interval or TURN_SECONDS)
-            view.tick()
+    while run_uid in engine.machines:
+        if interrupts.count > answered:
+            answered += 1
+            view.say("cancelling; once more to kill" if answered == 1 else "killing")
+            engine.cancel(run_uid, kill=answered > 1)
+        engine.turn(view.interval or TURN_SECONDS)
+        view.tick()
     if run_uid in engine.lost:
         view.close()
         raise engine.lost[run_uid]

@@ -98,12 +98,13 @@ def execute(
     try:
         if not quiet:
             view.say(f"run {accepted.job_id} ({accepted.uid[:8]})")
-        cairn.runs.take(engine, accepted, renewed=renewed, pipeline=pipeline)
-        driving.mention_abandoned(cairn.records.open_runs(), cairn.records.claimed, accepted.uid)
-        try:
-            ended = driving.drive(engine, accepted.uid, view)
-        finally:
-            view.close()
+        with driving.Interrupts(engine) as interrupts:  # before the run is ours: from here on Ctrl-C cancels it
+            cairn.runs.take(engine, accepted, renewed=renewed, pipeline=pipeline)
+            driving.mention_abandoned(cairn.records.open_runs(), cairn.records.claimed, accepted.uid)
+            try:
+                ended = driving.drive(engine, accepted.uid, view, interrupts)
+            finally:
+                view.close()
     finally:
         engine.close()
     return summary.tell(cairn, pipeline, ended, as_json=as_json, with_trace=with_trace, progress=view.progress)
