@@ -324,6 +324,7 @@ class RunMachine:
         failure = failure_of(error, task.path)
         self.writer.close_attempt(record, AttemptState.FAILED, ended, failure)
         self._discard(attempt)
+        task.payload = attempt.ready.comparison
         self._failed(task, failure)
 
     def _lost(self, task: TaskNode) -> None:

@@ -50,11 +50,7 @@ def compared(cairn: Cairn, run: Run, record: TaskRecord) -> dict[str, Any]:
     """The comparison as `--json` tells it. Raises NotFound for a task that never came to be compared."""
     comparison = record.comparison
     if comparison is None or not comparison.verdict:
-        what = (
-            "it holds other tasks"
-            if record.kind != "leaf"
-            else f"it is {record.state}, and only a result keeps its key"
-        )
+        what = "it holds other tasks" if record.kind != "leaf" else f"it is {record.state} and was never looked up"
         raise NotFound(f"has no cache key: {what}", place=record.path)
     found: dict[str, Any] = {
         "task": record.path,
