@@ -148,7 +148,7 @@ ENGINE = """
     executor = ProcessExecutor()
     executor.warm(Environment(key="host"), 3)
     process = ProcessSpec(argv=("sh", "-c", sys.argv[2]), environment=Environment(key="host"))
-    executor.start(StartAttempt(uid="the-attempt", directory=sys.argv[1], processes=(process,), resources=Resources()))
+    executor.start(StartAttempt(uid=sys.argv[1], directory=sys.argv[1], processes=(process,), resources=Resources()))
     print(os.getpid(), flush=True)
     while True:
         select.select([executor.fileno()], [], [])
@@ -193,10 +193,10 @@ def _launchers(mark):
 
 def test_a_killed_engines_attempt_goes_on_and_is_adopted(executor, killed_engine):
     directory = killed_engine("touch ../begun; while ! test -e ../go; do sleep 0.02; done; exit 8")
-    assert executor.adopt("the-attempt", directory)
+    assert executor.adopt(directory, directory)
     Path(directory, "go").touch()
     (ended,) = collect(executor)
-    assert (ended.uid, ended.exit.reason, ended.exit.code) == ("the-attempt", ExitReason.EXITED, 8)
+    assert (ended.uid, ended.exit.reason, ended.exit.code) == (directory, ExitReason.EXITED, 8)
 
 
 def test_nothing_idle_survives_a_killed_engine(killed_engine):
@@ -219,10 +219,10 @@ def test_an_attempt_that_no_engine_can_find_any_more_is_ended(killed_engine):
 def test_stop_reaches_an_adopted_attempt_and_all_that_left_its_session(executor, killed_engine):
     directory = killed_engine("setsid sleep 60 & echo $! $$ > ../pids; touch ../begun; trap '' TERM; wait; sleep 60")
     pids = [int(pid) for pid in Path(directory, "pids").read_text().split()]
-    assert executor.adopt("the-attempt", directory)
-    executor.stop("the-attempt")
+    assert executor.adopt(directory, directory)
+    executor.stop(directory)
     time.sleep(0.1)
-    executor.stop("the-attempt", kill=True)
+    executor.stop(directory, kill=True)
     (ended,) = collect(executor)
     assert ended.exit.reason is ExitReason.CANCELLED
     assert not [pid for pid in pids if alive(pid)]
@@ -232,14 +232,14 @@ def test_waiter_killed_after_the_engine_is_found_when_the_next_one_comes(executo
     directory = killed_engine("setsid sleep 60 & echo $! $$ > ../pids; touch ../begun; sleep 60")
     pids = [int(pid) for pid in Path(directory, "pids").read_text().split()]
     os.kill(recovery.read_waiter(directory).pid, signal.SIGKILL)
-    if executor.adopt("the-attempt", directory):  # the kernel had not yet let go of its lock
+    if executor.adopt(directory, directory):  # the kernel had not yet let go of its lock
         assert collect(executor)[0].exit.reason is ExitReason.LOST
     assert not [pid for pid in pids if alive(pid)]
 
 
 def test_a_waiter_killed_while_adopted_is_lost(executor, killed_engine):
     directory = killed_engine("echo $$ > ../pids; touch ../begun; sleep 60")
-    assert executor.adopt("the-attempt", directory)
+    assert executor.adopt(directory, directory)
     os.kill(recovery.read_waiter(directory).pid, signal.SIGKILL)
     (ended,) = collect(executor)
     assert ended.exit.reason is ExitReason.LOST
