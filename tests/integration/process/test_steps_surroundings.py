@@ -197,10 +197,10 @@ def test_a_cpu_limit_is_kept(executor, commands):
 
 
 def test_no_cgroup_is_left_behind(executor, commands):
-    before = subprocess.run("find /sys/fs/cgroup -name 'cairn-*'", shell=True, capture_output=True, text=True).stdout
-    run(executor, commands.command("true", resources=Resources(memory_limit_bytes=1 << 30, cpu_limit_millis=500)))
-    after = subprocess.run("find /sys/fs/cgroup -name 'cairn-*'", shell=True, capture_output=True, text=True).stdout
-    assert after == before
+    request = commands.command("true", resources=Resources(memory_limit_bytes=1 << 30, cpu_limit_millis=500))
+    run(executor, request)
+    named = f"cairn-{request.uid}*"  # other tests run beside this one
+    assert not subprocess.run(["find", "/sys/fs/cgroup", "-name", named], capture_output=True, text=True).stdout
 
 
 def test_a_memory_limit_holds_for_a_forked_step(executor, components):
