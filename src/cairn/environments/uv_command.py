@@ -82,6 +82,15 @@ def _expanded(url: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, url)
 
 
+# Where systems keep the authorities they trust: Debian and Alpine, Fedora, SUSE, macOS and BSD.
+SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
 def uv_variables(cache: Path, *, downloads: bool) -> dict[str, str]:
     """The invoker's environment as uv should see it: pip's standard variables count, an active environment does not."""
     variables = dict(os.environ)
@@ -97,8 +106,11 @@ def uv_variables(cache: Path, *, downloads: bool) -> dict[str, str]:
     ):
         if variables.get(pip) and not variables.get(uv) and not variables.get(uv.replace("DEFAULT_INDEX", "INDEX_URL")):
             variables[uv] = variables[pip].replace(" ", ",") if uv == "UV_FIND_LINKS" else variables[pip]
-    if variables.get("PIP_CERT") and not variables.get("SSL_CERT_FILE"):
-        variables["SSL_CERT_FILE"] = variables["PIP_CERT"]
+    for name in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if variables.get(name) and not variables.get("SSL_CERT_FILE"):
+            variables["SSL_CERT_FILE"] = variables[name]
+    if not variables.get("SSL_CERT_FILE") and any(map(os.path.isfile, SYSTEM_BUNDLES)):
+        variables.setdefault("UV_SYSTEM_CERTS", "1")  # a machine's own authority is trusted, as its Python and curl do
     if variables.get("PIP_NO_INDEX", "").lower() in {"1", "true", "yes", "on"}:
         variables["UV_NO_INDEX"] = "1"
     variables.setdefault("UV_CACHE_DIR", str(cache))

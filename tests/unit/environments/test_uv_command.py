@@ -1,5 +1,6 @@
 import pytest
 
+from cairn.environments import uv_command
 from cairn.environments.specification import UvSpec
 from cairn.environments.uv_command import find_uv, index_options, run_uv, uv_variables
 from cairn.errors import EnvironmentBuildError
@@ -31,6 +32,19 @@ def test_pips_standard_variables_count_and_an_active_environment_does_not(monkey
     assert variables["UV_PYTHON_DOWNLOADS"] == "never"
     assert "VIRTUAL_ENV" not in variables
     assert "PYTHONPATH" not in variables
+
+
+def test_the_machines_own_authorities_are_trusted_unless_others_are_named(monkeypatch, tmp_path):
+    bundle = tmp_path / "bundle.crt"
+    bundle.touch()
+    monkeypatch.setattr(uv_command, "SYSTEM_BUNDLES", (str(bundle),))
+    for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "UV_SYSTEM_CERTS"):
+        monkeypatch.delenv(name, raising=False)
+    assert uv_variables(tmp_path, downloads=False)["UV_SYSTEM_CERTS"] == "1"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/company.pem")
+    named = uv_variables(tmp_path, downloads=False)
+    assert named["SSL_CERT_FILE"] == "/company.pem"
+    assert "UV_SYSTEM_CERTS" not in named
 
 
 def test_what_the_user_tells_uv_wins_over_what_he_tells_pip(monkeypatch, tmp_path):
