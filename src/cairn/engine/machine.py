@@ -422,8 +422,3 @@ class RunMachine:
             uris: list[str] = [artifact.uri for artifact in artifacts]
             found[name] = uris if (name in lists and lists[name].is_list) or len(uris) != 1 else uris[0]
         return found
-
-    @property
-    def busy(self) -> bool:
-        """Whether there is anything left that could make progress by itself."""
-        return bool(self.ready or self.prepared or self.running or self.building or self.backing_off)

@@ -26,6 +26,7 @@ from cairn.engine.ports import Batch, CacheEntry, Fence, Lineage
 from cairn.engine.retry import backoff_seconds
 from cairn.engine.services import Services
 from cairn.engine.spilling import kept_inputs
+from cairn.engine.transitions import check_attempt
 from cairn.engine.tree import TaskNode
 from cairn.spec.types import ImporterSpec
 
@@ -206,6 +207,7 @@ class RunWriter:
     def close_attempt(
         self, record: AttemptRecord, state: AttemptState, ended: Exit, error: Failure | None = None
     ) -> None:
+        check_attempt(record.state, state, record.path)
         closed = msgspec.structs.replace(
             record, state=state, exit=ended, error=error, end_time=ended.end_time or self.services.clock.now()
         )
