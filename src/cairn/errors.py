@@ -7,6 +7,13 @@ CairnError
 │   ├── ConfigurationError  config.toml, an environment variable, a flag
 │   ├── UnsupportedFeature  something asked for that the chosen executor cannot honour
 │   ├── NotFound            a run, task or artifact that does not exist
+│   ├── AlreadyExists       a name that is taken
+│   ├── Conflict            it was changed by somebody else, or is in a state that does not allow this
+│   ├── Unauthenticated     the API does not know who asks
+│   ├── PermissionDenied    the API knows, and they may not
+│   ├── TooLarge            a body beyond the limit
+│   ├── TooManyRequests     beyond the rate that is granted
+│   ├── Unimplemented       a part of the API that this version does not have
 │   └── HomeError           the home cannot be used: newer version, corrupt page, no permission
 ├── CompileError            a pipeline's Python source does not compile (exit status 2)
 ├── StepError               a step failed (exit status 1 through the run's state)
@@ -66,6 +73,36 @@ class UnsupportedFeature(InputRefused):
 
 class NotFound(InputRefused):
     """There is no such thing here."""
+
+
+class AlreadyExists(InputRefused):
+    """There is one with this name already."""
+
+
+class Conflict(InputRefused):
+    """It does not allow this in the state it is in."""
+
+
+class Unauthenticated(InputRefused):
+    """Who asks is not known."""
+
+
+class PermissionDenied(InputRefused):
+    """Who asks may not do this."""
+
+
+class TooLarge(InputRefused):
+    """The body is larger than this takes."""
+
+
+class TooManyRequests(InputRefused):
+    """More requests than are granted."""
+
+    retry_after_seconds = 1.0
+
+
+class Unimplemented(InputRefused):
+    """This version does not have it."""
 
 
 class HomeError(InputRefused):

@@ -62,19 +62,21 @@ def run(
 
     Parameters are given as NAME=VALUE, read by their declared type, or with --params.
     """
+    from cairn.domain.runs import Submission
+
     with opened(executor or "") as cairn:
         settings = run_settings(cairn, flags, executor=executor, detach=detach)
         read = read_pipeline(cairn, pipeline, with_trace=with_trace)
         values = read_parameters(read, assignments, params_file)
-        accepted = cairn.runs.submit(
-            read,
+        submission = Submission(
             values,
-            settings=settings,
+            settings,
             job_id=job_id,
             labels=dict(map(options.parse_label, labels)),
             source=source_name(pipeline),
             pipeline_root=root,
         )
+        accepted = cairn.runs.submit(read, submission)
         if detach:
             return leave(cairn, accepted, as_json=as_json)
         return execute(cairn, accepted, read, as_json=as_json, quiet=quiet, with_trace=with_trace)

@@ -31,7 +31,7 @@ class Fingerprint(msgspec.Struct, frozen=True):
     is_directory: bool = False
 
 
-class Artifact(msgspec.Struct, frozen=True):
+class Artifact(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str  # unique within (project, location)
     type: ArtifactType
     uri: str
@@ -40,3 +40,7 @@ class Artifact(msgspec.Struct, frozen=True):
     custom_path: str = ""  # where the step asked to find it, when that is not what the URI maps to
     fingerprint: Fingerprint | None = None  # None: never read by Cairn (remote URI, or written nothing)
     create_time: int = 0  # microseconds since the Unix epoch
+    update_time: int = 0
+    state: str = "LIVE"  # LIVE | PENDING | ""
+    description: str = ""
+    labels: dict[str, str] = {}

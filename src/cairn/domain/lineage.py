@@ -30,6 +30,9 @@ class Execution(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] = {}
     create_time: int = 0
     update_time: int = 0
+    schema_version: str = ""
+    description: str = ""
+    labels: dict[str, str] = {}
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -48,3 +51,7 @@ class Context(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] = {}
     parents: tuple[str, ...] = ()
     create_time: int = 0
+    update_time: int = 0
+    schema_version: str = ""
+    description: str = ""
+    labels: dict[str, str] = {}

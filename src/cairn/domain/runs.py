@@ -50,6 +50,28 @@ class RunSettings(msgspec.Struct, frozen=True):
     detached: bool = False  # left to the home's background host
 
 
+class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything about a run to be but its pipeline: what `RunService.submit` takes and a schedule keeps."""
+
+    parameters: dict[str, Value] = {}
+    settings: RunSettings = RunSettings()
+    project: str = DEFAULT_PROJECT
+    location: str = DEFAULT_LOCATION
+    job_id: str = ""  # "": made from the pipeline's name and the time
+    display_name: str = ""
+    description: str = ""
+    labels: dict[str, str] = {}
+    source: str = ""  # the file it came from, as the user named it
+    request_id: str = ""
+    pipeline_root: str = ""
+    owner: str = ""
+    input_artifacts: dict[str, tuple[Artifact, ...]] = {}
+    schedule: str = ""
+    experiment: str = ""
+    client: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()  # what the API could not honour: added to the run's own
+
+
 class Run(msgspec.Struct, frozen=True):
     """One execution of one pipeline. `uid` is a UUID; `job_id` is unique in (project, location)."""
 
@@ -77,6 +99,12 @@ class Run(msgspec.Struct, frozen=True):
     end_time: int = 0
     update_time: int = 0
     fence: int = 0  # grows by one with each engine that takes the run over
+    description: str = ""
+    input_artifacts: dict[str, tuple[Artifact, ...]] = {}  # of the pipeline itself, by input name
+    schedule: str = ""  # id of the schedule that made it
+    experiment: str = ""  # id of the KFP experiment it was submitted to
+    archived: bool = False  # KFP's storage_state
+    client: dict[str, Any] = {}  # what the client said that only it has a use for, and is told back, by API face
 
 
 class TaskOutputs(msgspec.Struct, frozen=True):

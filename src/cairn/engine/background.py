@@ -30,6 +30,7 @@ class HostState(msgspec.Struct, frozen=True):
     pid: int
     start_ticks: int
     started: int
+    url: str = ""  # where it answers the APIs
 
 
 class BackgroundHost:
@@ -105,9 +106,9 @@ class BackgroundHost:
         os.close(descriptor)
         return None
 
-    def announce(self) -> None:
+    def announce(self, url: str = "") -> None:
         pid = os.getpid()
-        state = HostState(pid, start_ticks(pid), time.time_ns() // 1000)
+        state = HostState(pid, start_ticks(pid), time.time_ns() // 1000, url)
         temporary = self._state.with_suffix(f".{pid}.tmp")
         temporary.write_bytes(msgspec.json.encode(state))
         temporary.replace(self._state)

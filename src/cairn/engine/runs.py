@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 import msgspec
 
 from cairn.domain.ids import random_uid
 from cairn.domain.lineage import Context
 from cairn.domain.resources import Capacity
-from cairn.domain.runs import Run, RunSettings
+from cairn.domain.runs import Run, RunSettings, Submission
 from cairn.domain.states import RunState
-from cairn.domain.values import Value
 from cairn.engine.claims import is_claim
 from cairn.engine.faultpoints import point
 from cairn.engine.fit import fit, resources_of
@@ -34,44 +32,46 @@ class RunService:
     def submit(
         self,
         pipeline: Pipeline,
-        parameters: Mapping[str, Value],
-        *,
-        settings: RunSettings | None = None,
-        job_id: str = "",
-        display_name: str = "",
-        labels: Mapping[str, str] | None = None,
-        source: str = "",
-        request_id: str = "",
-        pipeline_root: str = "",
-        owner: str = "",
+        submission: Submission,
     ) -> Run:
         """Check everything, then record the run: when this returns, it will not be lost.
 
         Raises InputRefused (ParameterError, UnsupportedFeature, …) before anything is written.
         """
-        settings = settings or RunSettings()
+        settings = submission.settings
         if pipeline.failure_policy and settings.failure_policy == RunSettings().failure_policy:
             settings = msgspec.structs.replace(settings, failure_policy=pipeline.failure_policy)
-        values = resolve_parameters(pipeline, {**pipeline.parameters, **parameters})
+        values = resolve_parameters(pipeline, {**pipeline.parameters, **submission.parameters})
         plans = self.plans(pipeline, settings)
         now = self.services.clock.now()
         uid = random_uid()
         stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now // 1_000_000))
         run = Run(
             uid=uid,
-            job_id=job_id or f"{pipeline.name}-{stamp}-{uid[:6]}",
+            job_id=submission.job_id or f"{pipeline.name}-{stamp}-{uid[:6]}",
             pipeline_name=pipeline.name,
             spec_digest=pipeline.digest,
             state=RunState.PENDING,
-            display_name=display_name or job_id or pipeline.display_name,
+            project=submission.project,
+            location=submission.location,
+            display_name=submission.display_name or submission.job_id or pipeline.display_name,
+            description=submission.description,
             parameters=values,
-            pipeline_root=pipeline_root or pipeline.default_root,
+            pipeline_root=submission.pipeline_root or pipeline.default_root,
             settings=settings,
-            source=source,
-            warnings=(*pipeline.warnings, *dict.fromkeys(w for plan in plans.values() for w in plan.warnings)),
-            labels=dict(labels or {}),
-            owner=owner,
-            request_id=request_id,
+            source=submission.source,
+            warnings=tuple(
+                dict.fromkeys(
+                    (*submission.warnings, *pipeline.warnings, *(w for plan in plans.values() for w in plan.warnings))
+                )
+            ),
+            labels=submission.labels,
+            owner=submission.owner,
+            request_id=submission.request_id,
+            input_artifacts=submission.input_artifacts,
+            schedule=submission.schedule,
+            experiment=submission.experiment,
+            client=submission.client,
             create_time=now,
             update_time=now,
         )

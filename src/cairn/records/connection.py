@@ -34,6 +34,9 @@ class Connection(Protocol):
     def script(self, sql: str) -> None:
         """Run a migration's statements within the transaction that is open."""
 
+    def references(self, *, checked: bool) -> None:
+        """Whether rows must find what they refer to, outside of transactions; where a migration needs it unchecked."""
+
     def begin(self) -> None:
         """Become the only writer. Waits for the other ones; raises RecordsBusy when that takes too long."""
 

@@ -45,6 +45,9 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "attributions": ("context", "artifact"),
     "cache_entries": ("n",),
     "spills": ("run", "uri"),
+    "documents": ("n",),
+    "document_labels": ("document", "name"),
+    "credentials": ("id",),
 }
 
 

@@ -9,7 +9,7 @@ from cairn.errors import HomeError
 from cairn.records.connection import Connection
 from cairn.records.migrations import migrations, render
 
-VERSION = 1  # the number of the last migration
+VERSION = 2  # the number of the last migration
 
 
 def migrate(
@@ -26,6 +26,7 @@ def migrate(
     if _lacks(connection, target) == 0:
         return
     sql = list(steps) if steps is not None else migrations()
+    connection.references(checked=False)  # a table may be built anew under its name
     connection.begin()
     try:
         version = target - _lacks(connection, target)  # another process may have been faster
@@ -43,6 +44,8 @@ def migrate(
     except BaseException:
         connection.rollback()
         raise
+    finally:
+        connection.references(checked=True)
 
 
 def _lacks(connection: Connection, target: int) -> int:

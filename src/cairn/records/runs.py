@@ -34,8 +34,9 @@ def insert(connection: Connection, run: Run, store_number: int, spec_text: str) 
         raise InputRefused(f"a run with the id {run.job_id!r} exists already", remedy="choose another id")
     keep_spec(connection, run.spec_digest, spec_text)
     connection.run(
-        "INSERT INTO runs (uid, store, job_id, request_id, pipeline_name, spec_digest, state, create_time, body) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO runs (uid, store, job_id, request_id, pipeline_name, spec_digest, state, create_time, "
+        "display_name, start_time, end_time, update_time, schedule, experiment, archived, body) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             run.uid,
             store_number,
@@ -45,6 +46,13 @@ def insert(connection: Connection, run: Run, store_number: int, spec_text: str) 
             run.spec_digest,
             run.state,
             run.create_time,
+            run.display_name,
+            run.start_time,
+            run.end_time,
+            run.update_time,
+            run.schedule,
+            run.experiment,
+            int(run.archived),
             encode(run),
         ),
     )
@@ -56,9 +64,22 @@ def insert(connection: Connection, run: Run, store_number: int, spec_text: str) 
 
 
 def update(connection: Connection, number: int, run: Run) -> None:
-    text = encode(run)
     connection.run(
-        "UPDATE runs SET state = ?, spec_digest = ?, body = ? WHERE n = ?", (run.state, run.spec_digest, text, number)
+        "UPDATE runs SET state = ?, spec_digest = ?, display_name = ?, start_time = ?, end_time = ?, update_time = ?, "
+        "schedule = ?, experiment = ?, archived = ?, body = ? WHERE n = ?",
+        (
+            run.state,
+            run.spec_digest,
+            run.display_name,
+            run.start_time,
+            run.end_time,
+            run.update_time,
+            run.schedule,
+            run.experiment,
+            int(run.archived),
+            encode(run),
+            number,
+        ),
     )
     connection.run("DELETE FROM run_labels WHERE run = ?", (number,))
     _label(connection, number, run)

@@ -89,6 +89,9 @@ class SqliteConnection:
             if statement.strip():
                 self.run(statement)
 
+    def references(self, *, checked: bool) -> None:
+        self.run(f"PRAGMA foreign_keys = {'ON' if checked else 'OFF'}")
+
     def begin(self) -> None:
         self.run("BEGIN IMMEDIATE")
 

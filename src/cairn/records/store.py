@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cairn.domain.artifacts import Artifact
+from cairn.domain.documents import Document
 from cairn.domain.lineage import Context
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, AttemptRecord, JournalEntry, Run, TaskRecord
@@ -21,6 +22,7 @@ from cairn.records import (
     cache,
     claims,
     deletion,
+    documents,
     journal,
     ledger,
     lineage,
@@ -144,6 +146,41 @@ class Records(metadata.MetadataReads):
             orphans = ledger.orphans(writing.connection, self._machine)
             dead = [one[0] for one in orphans if one[0] not in alive and (listed is None or one in listed)]
             return ledger.drop(writing.connection, dead)
+
+    # --- documents: what the services behind the APIs keep ---
+
+    def create_document(self, document: Document) -> Document:
+        """The one that the same request (kind, project, location, request_id) made before, if there is.
+        Raises AlreadyExists when the id is taken."""
+        with self._writing() as writing:
+            return documents.create(writing.connection, document)
+
+    def replace_document(self, document: Document, *, etag: str = "") -> Document:
+        """Overwrite one; what is written, with its new update time. Raises NotFound, and Conflict when `etag` is given
+        and not the recorded one."""
+        with self._writing() as writing:
+            return documents.replace(writing.connection, document, etag)
+
+    def delete_document(
+        self, kind: str, id_: str, *, project: str = DEFAULT_PROJECT, location: str = DEFAULT_LOCATION, parent: str = ""
+    ) -> None:
+        """Raises NotFound."""
+        with self._writing() as writing:
+            documents.delete(writing.connection, kind, id_, project, location, parent)
+
+    def document(
+        self, kind: str, id_: str, *, project: str = DEFAULT_PROJECT, location: str = DEFAULT_LOCATION, parent: str = ""
+    ) -> Document:
+        """Raises NotFound."""
+        return self._read(documents.read, kind, id_, project, location, parent)
+
+    def due_documents(self, kind: str, now: int, *, limit: int = 100) -> list[Document]:
+        """Of all projects, those whose `due` has come, the earliest first."""
+        return self._read(documents.due, kind, now, limit)
+
+    def next_due(self, kind: str) -> int:
+        """When the next document of a kind is due, microseconds since the epoch; 0 when none is."""
+        return self._read(documents.next_due, kind)
 
     # --- reading: engine.ports.RunRecords ---
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cairn.domain.runs import ImageMapping, RunSettings
+from cairn.domain.runs import ImageMapping, RunSettings, Submission
 from cairn.domain.runs import Run as RecordedRun
 from cairn.engine.sources import read_source
 from cairn.errors import CompileError, InputRefused, RunCancelled
@@ -66,15 +66,15 @@ def run(
             notify=notify or defaults.notify,
         )
         pipeline = read(function_or_path, cairn)
-        accepted = cairn.runs.submit(
-            pipeline,
+        submission = Submission(
             dict(arguments or {}),
-            settings=settings,
+            settings,
             job_id=name,
-            labels=labels,
+            labels=dict(labels or {}),
             source=_source(function_or_path),
             pipeline_root=pipeline_root,
         )
+        accepted = cairn.runs.submit(pipeline, submission)
         _drive(cairn, accepted, pipeline, renewed=False, on_line=on_line)
         found = Run(os.fspath(cairn.home.root), accepted.uid)
     if found.state == "CANCELLED":

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cairn.domain.runs import ImageMapping, Run, RunSettings
+from cairn.domain.runs import ImageMapping, Run, RunSettings, Submission
 from cairn.domain.states import RunState
 from cairn.engine.loop import Engine
 from cairn.engine.machine import RunMachine
@@ -58,7 +58,7 @@ def pipeline(name: str, *commands: str) -> Pipeline:
 
 
 def submit(cairn: Cairn, spec: Pipeline, **settings: object) -> Run:
-    return cairn.runs.submit(spec, {}, settings=RunSettings(images=HOST, **settings))  # type: ignore[arg-type]
+    return cairn.runs.submit(spec, Submission(settings=RunSettings(images=HOST, **settings)))  # type: ignore[arg-type]
 
 
 def finish(engine: Engine, seconds: float = 30) -> None:

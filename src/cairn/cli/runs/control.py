@@ -174,6 +174,8 @@ def clone(
     as_json: bool,
 ) -> int:
     """Run the pipeline of RUN again, with its parameters and settings but for what is given here."""
+    from cairn.domain.runs import Submission
+
     with opened() as cairn:
         run = options.find_run(cairn, reference)
         pipeline = cairn.runs.pipeline_of(run)
@@ -182,15 +184,19 @@ def clone(
         settings = msgspec.structs.replace(run.settings, detached=detach)
         if no_cache:
             settings = msgspec.structs.replace(settings, use_cache=False)
-        accepted = cairn.runs.submit(
-            pipeline,
+        submission = Submission(
             {**values, **read_parameters(pipeline, assignments, params_file)},
-            settings=settings,
+            settings,
+            project=run.project,
+            location=run.location,
             job_id=job_id,
             labels=run.labels,
             source=run.source,
             pipeline_root=run.pipeline_root,
+            input_artifacts=run.input_artifacts,
+            experiment=run.experiment,
         )
+        accepted = cairn.runs.submit(pipeline, submission)
         if detach:
             return leave(cairn, accepted, as_json=as_json)
         return execute(cairn, accepted, pipeline, as_json=as_json, quiet=quiet, with_trace=with_trace)

@@ -1,7 +1,7 @@
 """The schema, as the sum of its migrations: `NNNN_name.sql`, applied in order, each once.
 
 A migration that has been released is never edited. Its SQL is the same for both databases except for the words that
-`render` puts in.
+`render` puts in, and for what stands between `@IF(dialect)` and `@END`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,14 @@ _POSTGRES = {
 }
 
 
+# A field of a run's body, as text and as a number; a body that begins with ~ is wrapped (`records/encoding.py`).
+_PLAIN = {
+    "sqlite": "json_extract(CASE WHEN substr(body, 1, 1) = '~' THEN json_extract(substr(body, 2), '$.value') "
+    "ELSE body END, '$.{}')",
+    "postgres": "(CASE WHEN substr(body, 1, 1) = '~' THEN substr(body, 2)::json->'value' ELSE body::json END)->>'{}'",
+}
+
+
 def migrations() -> list[str]:
     """SQL of every migration; the first is number 1."""
     return [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("[0-9]*.sql"))]
@@ -32,6 +40,9 @@ def render(sql: str, dialect: str) -> str:
     """`sql` for `sqlite` or `postgres`: text is compared by its bytes in both."""
     words = _SQLITE if dialect == "sqlite" else _POSTGRES
     sql = re.sub(r"--.*", "", sql)
+    sql = re.sub(r"@IF\((\w+)\)(.*?)@END", lambda found: found[2] if found[1] == dialect else "", sql, flags=re.DOTALL)
+    for name, kind in (("WORD", "VARCHAR"), ("COUNT", "BIGINT")):
+        sql = re.sub(rf"@{name}\((\w+)\)", lambda found: f"CAST({_PLAIN[dialect].format(found[1])} AS {kind})", sql)  # noqa: B023
     if dialect == "postgres":
         sql = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', sql)
     return re.sub(r"@([A-Z]+)", lambda found: words[found[1]], sql)

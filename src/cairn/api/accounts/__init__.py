@@ -1,0 +1,1 @@
+"""Who may ask: identities, tokens, generated accounts for unmodified Google clients, the one gate."""

@@ -1,0 +1,239 @@
+"""The ASGI application: gate, route, handler, answer. Nothing of a body is read before it is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from cairn.api.access import READ_ANY, Scope
+from cairn.api.accounts.gate import Arrival, Gate
+from cairn.api.context import Context
+from cairn.api.front import Front
+from cairn.api.http import Call, Reply, Route
+from cairn.api.routing import Match, Router
+from cairn.api.status import Code, Status, google_error, status_of
+from cairn.errors import CairnError, InputRefused, TooLarge
+
+AsgiScope: TypeAlias = Mapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
+Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
+Observer: TypeAlias = Callable[[str, str, int, float], None]
+"""(route's name, method, HTTP status, seconds)."""
+
+WORKERS = 8
+_PROJECT = re.compile(r"(?:^|/)projects/([^/]+)")
+_log = logging.getLogger("cairn.api")
+
+
+class Application:
+    """`grpc` answers what comes as application/grpc; it asks the same gate."""
+
+    def __init__(
+        self,
+        context: Context,
+        fronts: Sequence[Front],
+        gate: Gate,
+        *,
+        grpc: Callable[[AsgiScope, Receive, Send], Awaitable[None]] | None = None,
+    ) -> None:
+        self.context = context
+        self.router = Router(route for front in fronts for route in front.routes)
+        self.gate = gate
+        self.observers: list[Observer] = []
+        self._fronts = fronts
+        self._grpc = grpc
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="api")
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            if headers.get("content-type", "").startswith("application/grpc") and self._grpc is not None:
+                await self._grpc(scope, receive, send)
+            else:
+                await self._answer(scope, headers, receive, send)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    async def _answer(self, scope: AsgiScope, headers: dict[str, str], receive: Receive, send: Send) -> None:
+        began = time.monotonic()
+        path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        match = self.router.find(method, path)
+        notes: dict[str, str] = {}
+        try:
+            reply = await self._handled(scope, headers, path, match, receive, notes)
+        except Exception as error:  # noqa: BLE001 - the one place where a request's error ends
+            reply = self._refusal(path, error)
+        reply.headers.update(notes)
+        name = match.route.name if match else "none"
+        try:
+            await _send_reply(reply, receive, send, head=scope["method"] == "HEAD")
+        finally:
+            for observe in self.observers:
+                observe(name, scope["method"], reply.status, time.monotonic() - began)
+
+    async def _handled(
+        self,
+        scope: AsgiScope,
+        headers: dict[str, str],
+        path: str,
+        match: Match | None,
+        receive: Receive,
+        notes: dict[str, str],
+    ) -> Reply:
+        peer = (scope.get("client") or ("", 0))[0]
+        identity = self.gate.admit(Arrival(headers, peer or "", scope.get("scheme") == "https"))
+        if match is None:
+            self.gate.authorise(identity, READ_ANY)  # what is there is not told to nobody
+            return self._no_route(scope["method"], path)
+        route = match.route
+        project = project_of(route, match.variables) if route.access.scope is Scope.PROJECT else ""
+        self.gate.authorise(identity, route.access, project)
+        call = Call(
+            self.context,
+            scope["method"],
+            unquote(path),
+            parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True),
+            headers,
+            match.variables,
+            identity,
+            project,
+            base_url=f"{scope.get('scheme', 'http')}://{headers.get('host', '')}",
+            notes=notes,
+        )
+        body = _limited(headers, receive, route.limit)
+        if route.streams:
+            call.stream = body
+        else:
+            call.content = b"".join([chunk async for chunk in body])
+        if inspect.iscoroutinefunction(route.handler):
+            return await route.handler(call)  # type: ignore[no-any-return]
+        reply = await asyncio.get_running_loop().run_in_executor(self._pool, route.handler, call)
+        return await reply if inspect.isawaitable(reply) else reply
+
+    def _no_route(self, method: str, path: str) -> Reply:
+        allowed = self.router.methods(path)
+        if allowed:
+            status = Status(Code.UNIMPLEMENTED, f"{method} is not for {path}: {', '.join(allowed)}", 405)
+            reply = self._worded(path, status)
+            reply.headers["allow"] = ", ".join(allowed)
+            return reply
+        return self._worded(path, Status(Code.NOT_FOUND, f"there is nothing at {path}", 404))
+
+    def _refusal(self, path: str, error: Exception) -> Reply:
+        status = status_of(error)
+        if status.code is Code.INTERNAL:
+            _log.error("a request to %s met a defect", path, exc_info=error)
+        elif not isinstance(error, InputRefused):
+            _log.warning("a request to %s failed: %s", path, error)
+        reply = self._worded(path, status)
+        if status.retry_after:
+            reply.headers["retry-after"] = str(max(1, round(status.retry_after)))
+        if status.http == 401:
+            reply.headers["www-authenticate"] = "Bearer"
+        return reply
+
+    def _worded(self, path: str, status: Status) -> Reply:
+        error = next((one.error for one in self._fronts if path.startswith(one.prefixes)), google_error)
+        return Reply(status.http, msgspec.json.encode(error(status)))
+
+
+def project_of(route: Route, variables: Mapping[str, str]) -> str:
+    """The project that a request names. Raises InputRefused when its route needs one and there is none."""
+    if route.project is not None:
+        return route.project(variables)
+    for value in variables.values():
+        found = _PROJECT.search(value)
+        if found:
+            return found[1]
+    if "project" in variables:
+        return variables["project"]
+    raise InputRefused("names no project", place=route.template)
+
+
+async def _limited(headers: Mapping[str, str], receive: Receive, limit: int) -> AsyncIterator[bytes]:
+    """The body, in chunks. Raises TooLarge before anything is read when the client says so, else once it is beyond."""
+    announced = headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(limit)
+    read = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone("the client went away")
+        chunk = message.get("body", b"")
+        read += len(chunk)
+        if read > limit:
+            raise _too_large(limit)
+        if chunk:
+            yield chunk
+        if not message.get("more_body"):
+            return
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {limit} bytes")
+
+
+class ClientGone(CairnError):
+    """The client closed the connection before its request was complete."""
+
+
+async def _send_reply(reply: Reply, receive: Receive, send: Send, *, head: bool) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+    headers.append((b"content-type", reply.content_type.encode("latin-1")))
+    headers.append((b"x-content-type-options", b"nosniff"))
+    if isinstance(reply.body, bytes):
+        if "content-length" not in reply.headers:
+            headers.append((b"content-length", str(len(reply.body)).encode()))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head else reply.body})
+        return
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    gone = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await _send_chunks(reply.body, gone, send)
+    finally:
+        gone.cancel()
+        close = getattr(reply.body, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _send_chunks(chunks: AsyncIterator[bytes], gone: asyncio.Future[None], send: Send) -> None:
+    while True:
+        coming = asyncio.ensure_future(anext(chunks, None))
+        await asyncio.wait((coming, gone), return_when=asyncio.FIRST_COMPLETED)
+        if gone.done():
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+            return
+        chunk = coming.result()
+        await send({"type": "http.response.body", "body": chunk or b"", "more_body": chunk is not None})
+        if chunk is None:
+            return
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

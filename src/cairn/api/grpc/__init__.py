@@ -1,0 +1,1 @@
+"""gRPC on the same port: the same methods as `api.vertex`, and health and reflection."""

@@ -1,0 +1,164 @@
+"""The engine that a server hosts: a thread of its own that runs what is handed to it, and takes up what lies about."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from cairn.errors import CairnError, InputRefused, RecordsBusy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cairn.domain.runs import Run
+    from cairn.engine.loop import Engine
+    from cairn.engine.ports import Batch
+    from cairn.spec.types import Pipeline
+    from cairn.wiring import Cairn
+
+LOOK_SECONDS = 0.25  # for runs that others have recorded, when the journal has moved
+ADOPT_SECONDS = 2.0  # for runs whose engine has died
+GRACE_SECONDS = 5.0  # a run is recorded a moment before its own engine claims it
+REFUSED_SECONDS = 60.0  # before a run that could not be taken is tried again
+
+_log = logging.getLogger("cairn.host")
+
+
+class EngineHost:
+    """Threads: any, for every method. The engine itself lives in the host's thread alone."""
+
+    def __init__(self, cairn: Cairn) -> None:
+        self.cairn = cairn
+        self.observers: list[Callable[[Run, Batch], None]] = []  # called in the host's thread after each commit
+        self.active = time.monotonic()  # when there last was something to run
+        self._asked: collections.deque[tuple[Run, Pipeline | None, bool, Future[None] | None]] = collections.deque()
+        self._engine: Engine | None = None
+        self._stopping = False
+        self._head = -1
+        self._next_adoption = 0.0
+        self._unclaimed: dict[str, float] = {}  # run uid → since when it is seen without an engine
+        self._refused: dict[str, float] = {}
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
+        self.failure: BaseException | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait(30)
+        if self.failure is not None:
+            raise self.failure
+
+    @property
+    def running(self) -> int:
+        """How many runs the engine has at the moment."""
+        return len(self._engine.machines) if self._engine is not None else 0
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive() and self.failure is None
+
+    def offer(self, run: Run, pipeline: Pipeline | None = None) -> None:
+        """Have a recorded run taken now, rather than when it is noticed; `pipeline`: its own, read already."""
+        self._ask(run, pipeline, None, renewed=False)
+
+    def resume(self, run: Run, pipeline: Pipeline | None = None) -> None:
+        """Take up a run that has ended, from what did not succeed, with `pipeline` in place of its own if one is given.
+        Returns when the engine has it. Raises InputRefused when it cannot."""
+        answer: Future[None] = Future()
+        self._ask(run, pipeline, answer, renewed=True)
+        answer.result(timeout=60)
+
+    def _ask(self, run: Run, pipeline: Pipeline | None, answer: Future[None] | None, *, renewed: bool) -> None:
+        self._asked.append((run, pipeline, renewed, answer))
+        if self._engine is not None:
+            self._engine.wake()
+
+    def close(self) -> None:
+        """Let the runs go: their steps go on, the next engine adopts them."""
+        self._stopping = True
+        if self._engine is not None:
+            self._engine.wake()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    # --- the host's thread -------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        try:
+            engine = self._engine = self.cairn.engine(self._committed)
+            self._ready.set()
+            while not self._stopping:
+                self._turn(engine)
+            engine.close()
+        except BaseException as error:
+            self.failure = error
+            _log.critical("the engine has stopped", exc_info=error)
+            self._ready.set()
+            raise
+
+    def _turn(self, engine: Engine) -> None:
+        while self._asked:
+            self._carry_out(engine, *self._asked.popleft())
+        self._look(engine)
+        engine.turn(LOOK_SECONDS)
+        engine.finished.clear()
+        for uid, error in engine.lost.items():
+            _log.warning("run %s was let go: %s", uid, error)
+            self._refused[uid] = time.monotonic() + ADOPT_SECONDS
+        engine.lost.clear()
+        if engine.machines:
+            self.active = time.monotonic()
+
+    def _carry_out(
+        self, engine: Engine, run: Run, pipeline: Pipeline | None, renewed: bool, answer: Future[None] | None
+    ) -> None:
+        if answer is None:
+            if run.uid not in engine.machines:
+                self._take(engine, run, pipeline)
+            return
+        try:
+            self.cairn.runs.take(engine, run, renewed=renewed, pipeline=pipeline)
+        except Exception as error:  # noqa: BLE001 - it is the asker's
+            answer.set_exception(error)
+        else:
+            answer.set_result(None)
+
+    def _look(self, engine: Engine) -> None:
+        now = time.monotonic()
+        head = self.cairn.records.head()
+        if head != self._head or now >= self._next_adoption:
+            self._head = head
+            self._next_adoption = now + ADOPT_SECONDS
+            self._adopt(engine)
+
+    def _adopt(self, engine: Engine) -> None:
+        now = time.monotonic()
+        still: dict[str, float] = {}
+        for run in self.cairn.records.open_runs():
+            if run.uid in engine.machines or self.cairn.records.claimed(run.uid) is not None:
+                continue
+            since = still[run.uid] = self._unclaimed.get(run.uid, now)
+            ours = run.settings.detached or run.fence > 0 or now - since >= GRACE_SECONDS
+            if ours and now >= self._refused.get(run.uid, 0.0):
+                self._take(engine, run, None)
+        self._unclaimed = still
+
+    def _take(self, engine: Engine, run: Run, pipeline: Pipeline | None) -> None:
+        try:
+            self.cairn.runs.take(engine, run, pipeline=pipeline)
+        except CairnError as error:
+            busy = isinstance(error, RecordsBusy) and not isinstance(error, InputRefused)
+            self._refused[run.uid] = time.monotonic() + (ADOPT_SECONDS if busy else REFUSED_SECONDS)
+            _log.warning("run %s cannot be taken: %s", run.job_id, error)
+        else:
+            _log.info("run %s (%s) taken", run.job_id, run.uid)
+
+    def _committed(self, run: Run, batch: Batch) -> None:
+        if batch.runs and run.state.terminal:
+            _log.info("run %s (%s) %s", run.job_id, run.uid, run.state)
+        for observe in self.observers:
+            observe(run, batch)

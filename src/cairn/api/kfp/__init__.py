@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines v2beta1 over REST."""

@@ -1,0 +1,1 @@
+"""The JSON API of Google Cloud Storage over the home's buckets."""

@@ -1,0 +1,14 @@
+"""The routes of this front."""
+
+from __future__ import annotations
+
+from cairn.api.context import Context
+from cairn.api.front import Front
+from cairn.api.http import Route
+
+
+def front(context: Context) -> Front:  # noqa: ARG001
+    routes: list[Route] = []
+    return Front(
+        "storage", ("/storage/v1/", "/upload/storage/v1/", "/download/storage/v1/", "/batch/storage/v1"), routes
+    )
