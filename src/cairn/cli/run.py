@@ -12,6 +12,7 @@ from cairn.errors import InputRefused, UnsupportedFeature
 
 if TYPE_CHECKING:
     from cairn.cli.views import View
+    from cairn.domain.artifacts import Artifact
     from cairn.domain.runs import Run, RunSettings
     from cairn.spec.types import Pipeline
     from cairn.wiring import Cairn
@@ -46,6 +47,10 @@ def _later(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
 @click.option("--failure-policy", type=click.Choice(["slow", "fast"]), help="fast: begin nothing after a failure.")
 @click.option("--name", "job_id", metavar="JOBID", default="", help="The run's id of your own choice.")
 @click.option("--root", metavar="URI", default="", help="Where artifacts go, instead of the home's store.")
+@click.option(
+    "--artifact", "artifacts", metavar="NAME=ARTIFACT", multiple=True,
+    help="A recorded artifact (id, its beginning, or URI) for an artifact that the pipeline takes. Repeatable.",
+)  # fmt: skip
 @click.option("--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label on the run. Repeatable.")
 @click.option("--notify", metavar="URL|COMMAND", help="Called with the run as JSON when it ends.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -56,7 +61,8 @@ def _later(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
 @click.option("-m", "--multirun", is_flag=True, hidden=True, expose_value=False, callback=_later)
 def run(
     pipeline: str, assignments: tuple[str, ...], *, params_file: str | None, as_json: bool, detach: bool,
-    job_id: str, root: str, labels: tuple[str, ...], executor: str | None, quiet: bool, with_trace: bool, **flags: Any,
+    job_id: str, root: str, labels: tuple[str, ...], artifacts: tuple[str, ...], executor: str | None, quiet: bool,
+    with_trace: bool, **flags: Any,
 ) -> int:  # fmt: skip
     """Run PIPELINE: a compiled .yaml or .json, a .py file with a @dsl.pipeline, or file.py:function.
 
@@ -75,11 +81,27 @@ def run(
             labels=dict(map(options.parse_label, labels)),
             source=source_name(pipeline),
             pipeline_root=root,
+            input_artifacts=given_artifacts(cairn, artifacts),
         )
         accepted = cairn.runs.submit(read, submission)
         if detach:
             return leave(cairn, accepted, as_json=as_json)
         return execute(cairn, accepted, read, as_json=as_json, quiet=quiet, with_trace=with_trace)
+
+
+def given_artifacts(cairn: Cairn, arguments: tuple[str, ...]) -> dict[str, tuple[Artifact, ...]]:
+    """`--artifact NAME=ARTIFACT`, looked up. A name given several times is a list. Raises InputRefused, NotFound."""
+    if not arguments:
+        return {}
+    from cairn.cli.artifacts import find_artifact
+
+    found: dict[str, tuple[Artifact, ...]] = {}
+    for argument in arguments:
+        name, sign, reference = argument.partition("=")
+        if not sign or not name or not reference:
+            raise InputRefused(f"{argument!r} names no artifact", place="--artifact", remedy="write NAME=ARTIFACT")
+        found[name] = (*found.get(name, ()), find_artifact(cairn, reference))
+    return found
 
 
 def execute(

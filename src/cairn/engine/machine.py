@@ -96,7 +96,7 @@ class RunMachine:
             left = self.pipeline.active_deadline_seconds - (now - start) / 1e6
             self._expires = self.services.clock.monotonic() + left
         self.writer.write_run(state=RunState.RUNNING, start_time=start, end_time=0, error=None, outputs={})
-        self.apply(Begin(TaskInputs(dict(self.run.parameters), {})))
+        self.apply(Begin(TaskInputs(dict(self.run.parameters), dict(self.run.input_artifacts))))
         if cancelling:
             self.cancel()
 

@@ -20,7 +20,7 @@ from cairn.engine.ports import EnvironmentPlan
 from cairn.engine.services import Services
 from cairn.errors import InputRefused, UnsupportedFeature
 from cairn.spec.load import load_text
-from cairn.spec.parameters import resolve_parameters
+from cairn.spec.parameters import check_artifacts, resolve_parameters
 from cairn.spec.types import ComponentSpec, ContainerSpec, CustomJobSpec, Pipeline
 
 
@@ -42,6 +42,7 @@ class RunService:
         if pipeline.failure_policy and settings.failure_policy == RunSettings().failure_policy:
             settings = msgspec.structs.replace(settings, failure_policy=pipeline.failure_policy)
         values = resolve_parameters(pipeline, {**pipeline.parameters, **submission.parameters})
+        check_artifacts(pipeline, submission.input_artifacts)
         plans = self.plans(pipeline, settings)
         now = self.services.clock.now()
         uid = random_uid()
@@ -134,6 +135,7 @@ class RunService:
             if pipeline.name != run.pipeline_name:
                 raise InputRefused(f"run {run.job_id} is of pipeline {run.pipeline_name!r}, not {pipeline.name!r}")
             values = resolve_parameters(pipeline, run.parameters)
+            check_artifacts(pipeline, run.input_artifacts)
             run = msgspec.structs.replace(run, spec_digest=pipeline.digest, parameters=values)
             self.services.journal.add_spec(pipeline.digest, pipeline.text)
         plans = self.plans(pipeline, run.settings)

@@ -266,7 +266,11 @@ class _Loader:
     def _job_warnings(self) -> None:
         self.warnings += [text for field, text in _JOB_WARNED.items() if self.job.get(field)]
         if self._runtime().get("inputArtifacts"):
-            raise Bad("artifacts cannot be given to a run here; use an importer", "runtimeConfig", "inputArtifacts")
+            raise Bad(
+                "artifacts cannot be given by the file: use --artifact NAME=ID, or an importer",
+                "runtimeConfig",
+                "inputArtifacts",
+            )
         retried = [
             name
             for component in (self.spec.get("root", {}), *self.spec.get("components", {}).values())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from cairn.domain.artifacts import Artifact
 from cairn.domain.values import ParameterType, Value
 from cairn.errors import ParameterError
 from cairn.spec.coercion import coerce
@@ -12,6 +13,7 @@ from cairn.spec.reader import nearest, shown
 from cairn.spec.types import ParameterInput, Pipeline
 
 _SYSTEM = (ParameterType.TASK_FINAL_STATUS, ParameterType.TASK_CONFIG)
+_ANY_ARTIFACT = ("", "system.Artifact")
 _TRUE, _FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 
 
@@ -35,7 +37,6 @@ def resolve_parameters(pipeline: Pipeline, given: Mapping[str, Value]) -> dict[s
             place=pipeline.name,
             remedy="give " + " ".join(f"{name}=…" for name in missing),
         )
-    _check_artifacts(pipeline)
     return resolved
 
 
@@ -109,22 +110,50 @@ def _unfit(name: str, value: Value, why: str) -> ParameterError:
 def _unknown(pipeline: Pipeline, name: str) -> ParameterError:
     declared = pipeline.root.input_parameters
     if name in pipeline.root.input_artifacts:
-        return _artifact(pipeline, name)
+        return ParameterError(
+            f"the pipeline's input {shown(name)} is an artifact, not a parameter",
+            place=pipeline.name,
+            remedy="over the API it is given in `input_artifacts`, on the command line with --artifact NAME=ID",
+        )
     known = f"it has {', '.join(sorted(declared))}" if declared else "it has none"
     return ParameterError(
         f"the pipeline has no parameter {shown(name)}{nearest(name, declared)}", place=pipeline.name, remedy=known
     )
 
 
-def _check_artifacts(pipeline: Pipeline) -> None:
-    for name, artifact in pipeline.root.input_artifacts.items():
-        if not artifact.optional:
+def check_artifacts(pipeline: Pipeline, given: Mapping[str, Sequence[Artifact]]) -> None:
+    """Hold the artifacts that a run is given from outside to what the pipeline declares.
+
+    Raises ParameterError for a name that does not exist, another type, several where one is wanted, and what is
+    missing.
+    """
+    declared = pipeline.root.input_artifacts
+    for name, artifacts in given.items():
+        if name not in declared:
+            known = f"it has {', '.join(sorted(declared))}" if declared else "it has none"
+            raise ParameterError(
+                f"the pipeline has no input artifact {shown(name)}{nearest(name, declared)}",
+                place=pipeline.name,
+                remedy=known,
+            )
+        wanted = declared[name]
+        if len(artifacts) != 1 and not wanted.is_list:
+            raise ParameterError(f"one artifact is wanted, not {len(artifacts)}", place=f"input artifact {name}")
+        titles = {one.type.schema_title for one in artifacts} - {wanted.type.schema_title}
+        if titles and wanted.type.schema_title not in _ANY_ARTIFACT:
+            raise ParameterError(
+                f"{', '.join(sorted(titles))} is given where {wanted.type.schema_title} is wanted",
+                place=f"input artifact {name}",
+            )
+    for name, artifact in declared.items():
+        if not artifact.optional and name not in given:
             raise _artifact(pipeline, name)
 
 
 def _artifact(pipeline: Pipeline, name: str) -> ParameterError:
     return ParameterError(
-        f"the pipeline's input {shown(name)} is an artifact, which a run cannot be given from outside",
+        f"the pipeline's input {shown(name)} is an artifact, and the run is given none",
         place=pipeline.name,
-        remedy="make a pipeline around it that gets the artifact from an importer (dsl.importer) or another task",
+        remedy="name a recorded one: over the API `input_artifacts`, on the command line --artifact NAME=ID; "
+        "or make a pipeline around it that imports it (dsl.importer)",
     )

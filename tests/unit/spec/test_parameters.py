@@ -3,9 +3,10 @@
 import pytest
 from tests.unit.spec.documents import change, compiled, text_of
 
+from cairn.domain.artifacts import Artifact, ArtifactType
 from cairn.errors import ParameterError
 from cairn.spec.load import load_text
-from cairn.spec.parameters import parse_argument, resolve_parameters
+from cairn.spec.parameters import check_artifacts, parse_argument, resolve_parameters
 
 DECLARED = {
     "text": {"parameterType": "STRING"},
@@ -96,15 +97,20 @@ def test_arguments_that_cannot_be_read_are_refused(pipeline, argument):
         parse_argument(pipeline, argument)
 
 
-def test_an_artifact_cannot_be_given_to_a_run():
-    artifact = {"data": {"artifactType": {"schemaTitle": "system.Dataset"}}}
-    pipeline = pipeline_with({}, artifact)
-    with pytest.raises(ParameterError, match="importer"):
-        resolve_parameters(pipeline, {})
-    with pytest.raises(ParameterError, match="artifact"):
+def test_an_artifact_is_held_to_its_declaration():
+    declared = {"data": {"artifactType": {"schemaTitle": "system.Dataset"}}}
+    pipeline = pipeline_with({}, declared)
+    dataset = Artifact("a", ArtifactType("system.Dataset"), "/a")
+    check_artifacts(pipeline, {"data": (dataset,)})
+    with pytest.raises(ParameterError, match="given none"):
+        check_artifacts(pipeline, {})
+    with pytest.raises(ParameterError, match=r"system\.Model is given where system\.Dataset is wanted"):
+        check_artifacts(pipeline, {"data": (Artifact("m", ArtifactType("system.Model"), "/m"),)})
+    with pytest.raises(ParameterError, match=r"no input artifact 'date' \(did you mean 'data'"):
+        check_artifacts(pipeline, {"date": (dataset,)})
+    with pytest.raises(ParameterError, match="not a parameter"):
         parse_argument(pipeline, "data=gs://x")
-    artifact["data"]["isOptional"] = True
-    assert resolve_parameters(pipeline_with({}, artifact), {}) == {}
+    check_artifacts(pipeline_with({}, {"data": {**declared["data"], "isOptional": True}}), {})
 
 
 def test_a_final_status_cannot_be_given_to_a_run():
