@@ -26,8 +26,6 @@ from cairn.errors import CairnError, InputRefused, TooLarge
 AsgiScope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
-Observer: TypeAlias = Callable[[str, str, int, float], None]
-"""(route's name, method, HTTP status, seconds)."""
 
 WORKERS = 8
 _PROJECT = re.compile(r"(?:^|/)projects/([^/]+)")
@@ -48,7 +46,7 @@ class Application:
         self.context = context
         self.router = Router(route for front in fronts for route in front.routes)
         self.gate = gate
-        self.observers: list[Observer] = []
+        self.observers = context.observers
         self._fronts = fronts
         self._grpc = grpc
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="api")
