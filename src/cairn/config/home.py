@@ -24,6 +24,7 @@ class Home:
         self.config_maps = root / "config-maps"
         self.volumes = root / "volumes"
         self.background = root / "background"
+        self.server = root / "server"  # keys and accounts: for the owner alone
 
     def __repr__(self) -> str:
         return f"Home({str(self.root)!r})"

@@ -41,6 +41,20 @@
 
     [buckets]                       # "gs://name" = "real" needs a cloud store; without an entry it is a directory here
 
+    [server]                        # `cairn serve`
+    host = "127.0.0.1"              # any other than loopback needs logins, and TLS or behind_proxy
+    port = 8080
+    tls = "off"                     # off | local (an authority of the home's own) | files
+    certificate = ""                # of tls = "files": PEM, the chain included
+    key = ""
+    behind_proxy = false            # a proxy in front terminates TLS; it alone reaches this port
+    allowed_hosts = []              # names by which clients call the server, besides the address it listens on
+    allowed_origins = []            # web pages of elsewhere that may call it: "https://notebooks.example.com"
+    authentication = "auto"         # auto (none on loopback) | required | off
+    requests_per_second = 0         # of one identity; 0: 200, and no limit on loopback without logins
+    burst = 1000
+    body_limit = "32Mi"             # of a request that is JSON; uploads of objects have their own
+
     [directories]                   # elsewhere than in the home
     secrets = ""
     config_maps = ""
@@ -108,6 +122,21 @@ class ArtifactsSettings(Section, frozen=True):
     allow_private_hosts: bool = False
 
 
+class ServerSettings(Section, frozen=True):
+    host: str = "127.0.0.1"
+    port: int = 8080
+    tls: Literal["off", "local", "files"] = "off"
+    certificate: str = ""
+    key: str = ""
+    behind_proxy: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    authentication: Literal["auto", "required", "off"] = "auto"
+    requests_per_second: float = 0.0
+    burst: int = 1000
+    body_limit: str | int = "32Mi"
+
+
 class DirectoriesSettings(Section, frozen=True):
     secrets: str = ""
     config_maps: str = ""
@@ -122,6 +151,7 @@ class Settings(Section, frozen=True):
     environments: EnvironmentsSettings = EnvironmentsSettings()
     artifacts: ArtifactsSettings = ArtifactsSettings()
     buckets: dict[str, str] = {}
+    server: ServerSettings = ServerSettings()
     directories: DirectoriesSettings = DirectoriesSettings()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cairn.domain.artifacts import Artifact
+from cairn.domain.credentials import Credential
 from cairn.domain.documents import Document
 from cairn.domain.lineage import Context
 from cairn.domain.resources import Capacity
@@ -21,6 +22,7 @@ from cairn.records import (
     attempts,
     cache,
     claims,
+    credentials,
     deletion,
     documents,
     journal,
@@ -181,6 +183,40 @@ class Records(metadata.MetadataReads):
     def next_due(self, kind: str) -> int:
         """When the next document of a kind is due, microseconds since the epoch; 0 when none is."""
         return self._read(documents.next_due, kind)
+
+    # --- credentials: who may ask ---
+
+    def add_credential(self, credential: Credential) -> None:
+        """Raises AlreadyExists when its id is taken."""
+        with self._writing() as writing:
+            credentials.create(writing.connection, credential)
+
+    def delete_credential(self, id_: str) -> None:
+        """Raises NotFound."""
+        with self._writing() as writing:
+            credentials.delete(writing.connection, id_)
+
+    def note_use(self, id_: str, time: int) -> None:
+        with self._writing() as writing:
+            credentials.used(writing.connection, id_, time)
+
+    def credential(self, id_: str) -> Credential | None:
+        return self._read(credentials.by_id, id_)
+
+    def credential_by_verifier(self, verifier: str) -> Credential | None:
+        return self._read(credentials.by_verifier, verifier)
+
+    def credentials(self) -> list[Credential]:
+        """The oldest first."""
+        return self._read(credentials.listed)
+
+    def has_credentials(self, now: int) -> bool:
+        """Whether there is one that is valid at `now`, microseconds since the epoch."""
+        return self._read(credentials.any_at, now)
+
+    def project_of_running(self, attempt: str) -> str | None:
+        """The project that a running attempt's run belongs to; None when no such attempt runs."""
+        return self._read(credentials.running_in, attempt)
 
     # --- reading: engine.ports.RunRecords ---
 
