@@ -181,6 +181,8 @@ class Files:
         file.CopyToProto(copy)
         for message in copy.message_type:
             _renamed(message)
+        if not copy.public_dependency and not copy.weak_dependency:  # proto-plus keeps them in a set
+            copy.dependency.sort()
         self.files[file.name] = copy
 
     def add_method(self, path, kind, request, response):
