@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,15 +12,15 @@ from cairn.cli import options, output, words
 from cairn.cli.opening import opened
 from cairn.cli.runs.listing import find_task
 from cairn.domain.states import AttemptState
-from cairn.errors import InputRefused, NotFound
-from cairn.launcher.logs import STREAMS, interleaved, log_path
+from cairn.engine.log_tails import LogTail, choose
+from cairn.errors import NotFound
+from cairn.launcher.logs import STREAMS, interleaved
 
 if TYPE_CHECKING:
     from cairn.domain.runs import AttemptRecord, Run
     from cairn.wiring import Cairn
 
 FOLLOW_SECONDS = 0.1
-_CHUNK = 1 << 16
 
 
 @click.command()
@@ -101,22 +100,6 @@ def _mention_cached(cairn: Cairn, run: Run) -> None:
         )
 
 
-def choose(attempts: list[AttemptRecord], path: str, number: str | None) -> list[AttemptRecord]:
-    """Attempts of one task or of all, in the order in which they started. Raises NotFound, InputRefused."""
-    mine = [one for one in attempts if not path or one.path == path]
-    if number is None:
-        mine = list({one.path: one for one in mine}.values())
-    elif number != "all":
-        if not number.isdigit():
-            raise InputRefused(f"{number!r} is no attempt", place="--attempt", remedy="give a number, or all")
-        known = mine
-        mine = [one for one in mine if one.number == int(number)]
-        if not mine:
-            numbers = ", ".join(sorted({str(one.number) for one in known})) or "none"
-            raise NotFound(f"there is no attempt {number}", place=path, remedy=f"there are: {numbers}")
-    return sorted(mine, key=lambda one: (one.start_time, one.path))
-
-
 class _Plain:
     """Bytes as they are; with several tasks, whole lines, each with its task's path before it."""
 
@@ -162,11 +145,11 @@ class _Json:
 
 def _follow(cairn: Cairn, run: Run, path: str, only: str | None, writer: Any) -> None:
     """Every attempt from now on and those there were, stream by stream as they grow."""
-    tails: dict[str, _Tail] = {}
+    tails: dict[str, LogTail] = {}
     while True:
         run = cairn.records.run(run.uid)
         for one in choose(cairn.records.attempts(run.uid), path, "all"):
-            tail = tails.setdefault(one.uid, _Tail(one))
+            tail = tails.setdefault(one.uid, LogTail(one))
             for stream, data in tail.more(ended=one.state is not AttemptState.RUNNING):
                 if only in (None, stream):
                     writer.write(one, stream, data)
@@ -180,32 +163,3 @@ def _follow(cairn: Cairn, run: Run, path: str, only: str | None, writer: Any) ->
 
 def _over(cairn: Cairn, run: Run, path: str) -> bool:
     return any(record.path == path and record.state.terminal for record in cairn.records.tasks(run.uid))
-
-
-class _Tail:
-    """What has come to an attempt's logs since the last look; of one that had ended, all of it in its order."""
-
-    def __init__(self, one: AttemptRecord) -> None:
-        self.directory = one.directory
-        self.done = False
-        self._offsets = dict.fromkeys(STREAMS, 0)
-
-    def more(self, *, ended: bool) -> Iterator[tuple[str, bytes]]:
-        if self.done:
-            return
-        if ended and not any(self._offsets.values()):
-            yield from interleaved(self.directory)
-        else:
-            for stream in STREAMS:
-                yield from self._grown(stream)
-        self.done = ended
-
-    def _grown(self, stream: str) -> Iterator[tuple[str, bytes]]:
-        try:
-            with open(log_path(self.directory, stream), "rb") as file:
-                file.seek(self._offsets[stream])
-                while data := file.read(_CHUNK):
-                    self._offsets[stream] += len(data)
-                    yield stream, data
-        except FileNotFoundError:
-            return
