@@ -11,11 +11,11 @@ Scalar: TypeAlias = str | int | float | bool
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """`field op value`. `field` is a path in snake case: ("labels", "team"), ("metadata", "lr", "number_value").
+    r"""`field op value`. `field` is a path in snake case: ("labels", "team"), ("metadata", "lr", "number_value").
 
-    `:` means "has": the key or member is there, a repeated field holds the value, a string contains it; `field:*` has
-    the value "*". `=` on a string with a leading or trailing `*` (not escaped) is a match by prefix or suffix, where
-    `wildcard` is true.
+    `value` of a parsed text is the text itself, quoted or not: what it is compared with decides its type. `:` means
+    "has": the key or member is there, a repeated field holds the value, a string contains it; `field:*` has the value
+    "*". Where `wildcard` is true, `value` is a pattern: `*` stands for anything, `\*` and `\\` for themselves.
     """
 
     field: tuple[str, ...]
@@ -26,7 +26,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """`in_context("…")`, and the KFP predicate IN: `field` is one of `values`."""
+    """`in_context("…")`, and the KFP predicate IN: `field` (the function's name) is one of `values`."""
 
     field: tuple[str, ...]
     values: tuple[Scalar, ...]
