@@ -9,6 +9,7 @@ CairnError
 │   ├── NotFound            a run, task or artifact that does not exist
 │   ├── AlreadyExists       a name that is taken
 │   ├── Conflict            it was changed by somebody else, or is in a state that does not allow this
+│   ├── PreconditionFailed  what the request made a condition of does not hold
 │   ├── Unauthenticated     the API does not know who asks
 │   ├── PermissionDenied    the API knows, and they may not
 │   ├── TooLarge            a body beyond the limit
@@ -81,6 +82,10 @@ class AlreadyExists(InputRefused):
 
 class Conflict(InputRefused):
     """It does not allow this in the state it is in."""
+
+
+class PreconditionFailed(InputRefused):
+    """What was made a condition does not hold."""
 
 
 class Unauthenticated(InputRefused):

@@ -58,6 +58,7 @@ _CODES: tuple[tuple[type[errors.CairnError], Code], ...] = (
     (errors.NotFound, Code.NOT_FOUND),
     (errors.AlreadyExists, Code.ALREADY_EXISTS),
     (errors.Conflict, Code.ABORTED),
+    (errors.PreconditionFailed, Code.FAILED_PRECONDITION),
     (errors.Unauthenticated, Code.UNAUTHENTICATED),
     (errors.PermissionDenied, Code.PERMISSION_DENIED),
     (errors.TooManyRequests, Code.RESOURCE_EXHAUSTED),
@@ -71,6 +72,9 @@ _CODES: tuple[tuple[type[errors.CairnError], Code], ...] = (
     (errors.FenceLost, Code.ABORTED),
     (errors.RunCancelled, Code.CANCELLED),
 )
+
+# Where HTTP is more exact than the canonical code.
+_STATUSES = ((errors.TooLarge, 413), (errors.PreconditionFailed, 412))
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -87,7 +91,7 @@ def status_of(error: Exception) -> Status:
     if not isinstance(error, errors.CairnError):
         return Status(Code.INTERNAL, f"a defect of Cairn ({type(error).__name__}); the server's log has the trace", 500)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), Code.INTERNAL)
-    http = 413 if isinstance(error, errors.TooLarge) else HTTP_STATUS[code]
+    http = next((http for kind, http in _STATUSES if isinstance(error, kind)), HTTP_STATUS[code])
     retry = error.retry_after_seconds if isinstance(error, errors.TooManyRequests) else 0.0
     return Status(code, message_of(error), http, retry)
 
