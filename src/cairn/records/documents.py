@@ -12,11 +12,11 @@ from cairn.records import runs
 from cairn.records.connection import Connection, Row
 from cairn.records.encoding import encode_mapping, mapping
 
-_COLUMNS = (
+FIELDS = (
     "d.kind, d.id, s.project, s.location, d.parent, d.display_name, d.state, d.owner, d.request_id, d.due, "
     "d.create_time, d.update_time, d.body, d.n"
 )
-_READ = f"SELECT {_COLUMNS} FROM documents d JOIN metadata_stores s ON s.n = d.store"
+_READ = f"SELECT {FIELDS} FROM documents d JOIN metadata_stores s ON s.n = d.store"
 _ONE = "d.kind = ? AND d.id = ? AND d.parent = ? AND s.project = ? AND s.location = ?"
 
 
@@ -27,7 +27,7 @@ def create(connection: Connection, document: Document) -> Document:
         sql = f"{_READ} WHERE d.kind = ? AND d.store = ? AND d.request_id = ?"
         row = connection.one(sql, (document.kind, store, document.request_id))
         if row is not None:
-            return _documents(connection, [row])[0]
+            return read_rows(connection, [row])[0]
     sql = "SELECT 1 FROM documents WHERE kind = ? AND id = ? AND store = ? AND parent = ?"
     if connection.one(sql, (document.kind, document.id, store, document.parent)):
         raise AlreadyExists(f"there is a {_noun(document.kind)} {document.id!r} already", remedy="choose another id")
@@ -90,13 +90,13 @@ def read(connection: Connection, kind: str, id_: str, project: str, location: st
     row = connection.one(f"{_READ} WHERE {_ONE}", (kind, id_, parent, project, location))
     if row is None:
         raise _missing(kind, id_)
-    return _documents(connection, [row])[0]
+    return read_rows(connection, [row])[0]
 
 
 def due(connection: Connection, kind: str, now: int, limit: int) -> list[Document]:
     """Of all projects, those that are due first first."""
     sql = f"{_READ} WHERE d.kind = ? AND d.due > 0 AND d.due <= ? ORDER BY d.due, d.n LIMIT ?"
-    return _documents(connection, connection.query(sql, (kind, now, limit)))
+    return read_rows(connection, connection.query(sql, (kind, now, limit)))
 
 
 def next_due(connection: Connection, kind: str) -> int:
@@ -105,13 +105,15 @@ def next_due(connection: Connection, kind: str) -> int:
     return int(row[0] or 0) if row else 0
 
 
-def listed(connection: Connection, where: str, values: Sequence[object], order: str, limit: int) -> list[Document]:
-    """`where` and `order` are SQL over `d` (documents) and `s` (metadata_stores)."""
-    sql = f"{_READ} WHERE {where} ORDER BY {order} LIMIT ?"
-    return _documents(connection, connection.query(sql, [*values, limit]))
+def find(connection: Connection, kind: str, id_: str) -> Document:
+    """Whatever project and parent it is of. Raises NotFound, also when several have the id."""
+    rows = connection.query(f"{_READ} WHERE d.kind = ? AND d.id = ? LIMIT 2", (kind, id_))
+    if len(rows) != 1:
+        raise _missing(kind, id_)
+    return read_rows(connection, rows)[0]
 
 
-def _documents(connection: Connection, rows: Sequence[Row]) -> list[Document]:
+def read_rows(connection: Connection, rows: Sequence[Row]) -> list[Document]:
     labels: dict[int, dict[str, str]] = {}
     if rows:
         marks = ",".join("?" * len(rows))

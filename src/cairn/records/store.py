@@ -6,7 +6,7 @@ Threads: any; each gets a connection of its own. Not to be carried across a fork
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cairn.domain.artifacts import Artifact
@@ -18,6 +18,7 @@ from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, AttemptRecord, 
 from cairn.domain.states import RunState
 from cairn.engine.ports import Batch, CacheEntry, Committed, Fence, Owner, Request
 from cairn.errors import HomeError, NotFound
+from cairn.filters.tree import Filter, Order
 from cairn.records import (
     attempts,
     cache,
@@ -175,6 +176,58 @@ class Records(metadata.MetadataReads):
     ) -> Document:
         """Raises NotFound."""
         return self._read(documents.read, kind, id_, project, location, parent)
+
+    def find_document(self, kind: str, id_: str) -> Document:
+        """By its id alone, for kinds whose ids are unique everywhere. Raises NotFound."""
+        return self._read(documents.find, kind, id_)
+
+    def page_documents(
+        self,
+        kind: str,
+        *,
+        projects: Collection[str] | None = None,
+        location: str = "",
+        parent: str | None = None,
+        where: Filter | None = None,
+        orders: Sequence[Order] = (),
+        query: str = "",
+        token: str = "",
+        limit: int = 100,
+    ) -> tuple[list[Document], str]:
+        """One page, newest first unless `orders` says otherwise, and the token of the next; "" when there is none.
+
+        `projects` None: of all; `location` "": of all; `parent` None: under any. `query`: what else tells this list
+        from another, so that its tokens are refused there. Fields of `where` and `orders`: `document_pages.COLUMNS`.
+        """
+        from cairn.records import document_pages  # filters, which no run needs
+
+        return self._read(
+            document_pages.page,
+            kind,
+            projects=projects,
+            location=location,
+            parent=parent,
+            where=where,
+            orders=orders,
+            query=query,
+            token=token,
+            limit=limit,
+        )
+
+    def count_documents(
+        self,
+        kind: str,
+        *,
+        projects: Collection[str] | None = None,
+        location: str = "",
+        parent: str | None = None,
+        where: Filter | None = None,
+    ) -> int:
+        from cairn.records import document_pages
+
+        return self._read(
+            document_pages.count, kind, projects=projects, location=location, parent=parent, where=where
+        )
 
     def due_documents(self, kind: str, now: int, *, limit: int = 100) -> list[Document]:
         """Of all projects, those whose `due` has come, the earliest first."""
