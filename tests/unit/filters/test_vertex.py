@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -114,11 +115,9 @@ def test_a_text_beyond_the_limit_is_refused():
 @settings(max_examples=400, deadline=2000)
 @given(st.one_of(st.text(max_size=200), st.text("ab.:=<>!()\"'\\*- ANDORT,", max_size=300)))
 def test_any_text_is_parsed_or_refused(text):
-    try:
-        parse_filter(text)
-        parse_order(text)
-    except InputRefused as refused:
-        assert refused.place
+    for parse in (parse_filter, parse_order):
+        with contextlib.suppress(InputRefused):
+            parse(text)
 
 
 @pytest.mark.parametrize(
