@@ -14,6 +14,7 @@ CairnError
 │   ├── PermissionDenied    the API knows, and they may not
 │   ├── TooLarge            a body beyond the limit
 │   ├── TooManyRequests     beyond the rate that is granted
+│   ├── Overloaded          the server has as much to do as it takes on
 │   ├── Unimplemented       a part of the API that this version does not have
 │   └── HomeError           the home cannot be used: newer version, corrupt page, no permission
 ├── CompileError            a pipeline's Python source does not compile (exit status 2)
@@ -103,6 +104,13 @@ class TooLarge(InputRefused):
 class TooManyRequests(InputRefused):
     """More requests than are granted."""
 
+    retry_after_seconds = 1.0
+
+
+class Overloaded(InputRefused):
+    """The server has as much to do as it takes on."""
+
+    remedy = "try again in a moment"
     retry_after_seconds = 1.0
 
 

@@ -62,6 +62,7 @@ _CODES: tuple[tuple[type[errors.CairnError], Code], ...] = (
     (errors.Unauthenticated, Code.UNAUTHENTICATED),
     (errors.PermissionDenied, Code.PERMISSION_DENIED),
     (errors.TooManyRequests, Code.RESOURCE_EXHAUSTED),
+    (errors.Overloaded, Code.UNAVAILABLE),
     (errors.Unimplemented, Code.UNIMPLEMENTED),
     (errors.UnsupportedFeature, Code.FAILED_PRECONDITION),
     (errors.HomeError, Code.UNAVAILABLE),
@@ -92,7 +93,7 @@ def status_of(error: Exception) -> Status:
         return Status(Code.INTERNAL, f"a defect of Cairn ({type(error).__name__}); the server's log has the trace", 500)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), Code.INTERNAL)
     http = next((http for kind, http in _STATUSES if isinstance(error, kind)), HTTP_STATUS[code])
-    retry = error.retry_after_seconds if isinstance(error, errors.TooManyRequests) else 0.0
+    retry = error.retry_after_seconds if isinstance(error, errors.TooManyRequests | errors.Overloaded) else 0.0
     return Status(code, message_of(error), http, retry)
 
 
