@@ -7,6 +7,8 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
+from cairn.errors import NotFound, PermissionDenied
+
 EVERY_PROJECT = "*"
 
 
@@ -58,3 +60,18 @@ WRITE = Access(Scope.PROJECT, Role.EDITOR)
 READ_ANY = Access(Scope.ANY, Role.VIEWER)
 WRITE_ANY = Access(Scope.ANY, Role.EDITOR)
 ADMINISTER = Access(Scope.SERVER, Role.ADMIN)
+
+
+def visible(identity: Identity, project: str) -> bool:
+    """Whether it may see what is in `project`: for handlers of routes with scope ANY, which filter by it."""
+    return identity.role_in(project) >= Role.VIEWER
+
+
+def require(identity: Identity, project: str, role: Role = Role.VIEWER) -> None:
+    """Raises NotFound for a project of others, which is as if it were not there, and PermissionDenied for too low a
+    role. For a project that a request names elsewhere than in its path, and for routes with scope ANY."""
+    held = identity.role_in(project)
+    if held is Role.NONE:
+        raise NotFound(f"there is no project {project!r}")
+    if held < role:
+        raise PermissionDenied(f"needs the role {role.name.lower()} in project {project!r}")
