@@ -120,14 +120,13 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None:
             if not self.policy.takes_origin(origin, headers.get("host", ""), secure=arrival.secure):
-                raise PermissionDenied(
-                    f"pages of {origin[:100]!r} may not call this server",
-                    remedy="add it to allowed_origins in [server]",
-                )
-        elif headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            # Browsers send no Origin with some requests for what a page embeds; somebody following a link is fine.
-            if headers.get("sec-fetch-mode") != "navigate":
-                raise PermissionDenied("pages of other sites may not call this server")
+                remedy = "add it to allowed_origins in [server]"
+                raise PermissionDenied(f"pages of {origin[:100]!r} may not call this server", remedy=remedy)
+            return
+        # Browsers send no Origin with some requests for what a page embeds; somebody following a link is fine.
+        foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        if foreign and headers.get("sec-fetch-mode") != "navigate":
+            raise PermissionDenied("pages of other sites may not call this server")
 
     def _identity(self, authorization: str, peer: str) -> Identity:
         scheme, _, token = authorization.partition(" ")
