@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from cairn.artifacts.secrets import LocalSecrets
     from cairn.artifacts.store import LocalStore
+    from cairn.domain.runs import RunSettings
     from cairn.engine.loop import Engine, Observer
     from cairn.engine.ports import Executor
     from cairn.engine.runs import RunService
@@ -104,6 +105,21 @@ class Cairn:
             runs_directory=os.fspath(self.home.runs),
             default_root=os.fspath(self.home.store),
             allow_private_hosts=self.settings.artifacts.allow_private_hosts,
+        )
+
+    def run_settings(self) -> RunSettings:
+        """How a run is executed where nobody says otherwise: what the home configures."""
+        from cairn.domain.runs import ImageMapping, RunSettings
+
+        defaults = self.settings.run
+        return RunSettings(
+            use_cache=defaults.cache,
+            cache_ttl_seconds=defaults.cache_ttl,
+            failure_policy=defaults.failure_policy,
+            executor=self.executor_name,
+            strict=defaults.strict,
+            images=tuple(ImageMapping(pattern, target) for pattern, target in self.settings.images.items()),
+            notify=defaults.notify,
         )
 
     @cached_property

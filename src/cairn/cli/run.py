@@ -153,21 +153,21 @@ def leave(cairn: Cairn, accepted: Run, *, as_json: bool) -> int:
 
 def run_settings(cairn: Cairn, flags: dict[str, Any], *, executor: str | None, detach: bool) -> RunSettings:
     """Flags over what the home configures."""
-    from cairn.cli.words import parse_duration
-    from cairn.domain.runs import ImageMapping, RunSettings
+    from msgspec.structs import replace
 
-    defaults = cairn.settings.run
-    images = [options.parse_image(text) for text in flags["images"]]
-    images += [ImageMapping(pattern, target) for pattern, target in cairn.settings.images.items()]
+    from cairn.cli.words import parse_duration
+
+    defaults = cairn.run_settings()
     ttl = flags["cache_ttl"]
-    return RunSettings(
-        use_cache=defaults.cache and not flags["no_cache"],
-        cache_ttl_seconds=parse_duration(ttl, "--cache-ttl") if ttl else defaults.cache_ttl,
+    return replace(
+        defaults,
+        use_cache=defaults.use_cache and not flags["no_cache"],
+        cache_ttl_seconds=parse_duration(ttl, "--cache-ttl") if ttl else defaults.cache_ttl_seconds,
         verify_cache=flags["verify_cache"],
         failure_policy=flags["failure_policy"] or defaults.failure_policy,
         executor=executor or defaults.executor,
         strict=flags["strict"] or defaults.strict,
-        images=tuple(images),
+        images=(*(options.parse_image(text) for text in flags["images"]), *defaults.images),
         in_place=flags["in_place"],
         notify=flags["notify"] or defaults.notify,
         detached=detach,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cairn.domain.runs import ImageMapping, RunSettings, Submission
+from cairn.domain.runs import ImageMapping, Submission
 from cairn.domain.runs import Run as RecordedRun
 from cairn.engine.sources import read_source
 from cairn.errors import CompileError, InputRefused, RunCancelled
@@ -54,14 +54,14 @@ def run(
     Raises InputRefused (before anything is started), RunFailed unless `raise_on_failure` is false, RunCancelled.
     """
     with open_cairn(os.fspath(home) if home is not None else None) as cairn:
-        defaults = cairn.settings.run
-        settings = RunSettings(
-            use_cache=defaults.cache if cache is None else cache,
-            cache_ttl_seconds=cache_ttl_seconds or defaults.cache_ttl,
+        defaults = cairn.run_settings()
+        settings = msgspec.structs.replace(
+            defaults,
+            use_cache=defaults.use_cache if cache is None else cache,
+            cache_ttl_seconds=cache_ttl_seconds or defaults.cache_ttl_seconds,
             failure_policy=failure_policy or defaults.failure_policy,
-            executor=defaults.executor,
             strict=strict or defaults.strict,
-            images=_images({**(images or {}), **cairn.settings.images}),
+            images=(*_images(images or {}), *defaults.images),
             in_place=in_place,
             notify=notify or defaults.notify,
         )
