@@ -67,6 +67,8 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
     owner: str = ""
     input_artifacts: dict[str, tuple[Artifact, ...]] = {}
     schedule: str = ""
+    schedule_time: int = 0
+    uid: str = ""  # "": a new one
     experiment: str = ""
     client: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()  # what the API could not honour: added to the run's own
@@ -102,6 +104,7 @@ class Run(msgspec.Struct, frozen=True):
     description: str = ""
     input_artifacts: dict[str, tuple[Artifact, ...]] = {}  # of the pipeline itself, by input name
     schedule: str = ""  # id of the schedule that made it
+    schedule_time: int = 0  # the nominal time that it was made for
     experiment: str = ""  # id of the KFP experiment it was submitted to
     archived: bool = False  # KFP's storage_state
     client: dict[str, Any] = {}  # what the client said that only it has a use for, and is told back, by API face

@@ -168,7 +168,7 @@ class Driver:
             task_uuid=task.uid,
             pipeline_root=root or self.root,
             create_time=self.run.create_time,
-            schedule_time=self.run.create_time,
+            schedule_time=self.run.schedule_time or self.run.create_time,
             workspace_path=self._workspace,
         )
 

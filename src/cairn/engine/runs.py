@@ -45,7 +45,7 @@ class RunService:
         check_artifacts(pipeline, submission.input_artifacts)
         plans = self.plans(pipeline, settings)
         now = self.services.clock.now()
-        uid = random_uid()
+        uid = submission.uid or random_uid()
         stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now // 1_000_000))
         run = Run(
             uid=uid,
@@ -71,6 +71,7 @@ class RunService:
             request_id=submission.request_id,
             input_artifacts=submission.input_artifacts,
             schedule=submission.schedule,
+            schedule_time=submission.schedule_time,
             experiment=submission.experiment,
             client=submission.client,
             create_time=now,

@@ -13,7 +13,7 @@ from cairn.records.connection import Connection, Row
 from cairn.records.encoding import Codec, encode
 
 _codec = Codec(Run)
-_READ = "SELECT r.n, r.body, c.fence FROM runs r JOIN claims c ON c.run = r.n"
+_READ = "SELECT r.n, r.body, c.fence, r.archived FROM runs r JOIN claims c ON c.run = r.n"
 _IN_STORE = "store = (SELECT n FROM metadata_stores WHERE project = ? AND location = ?)"
 
 
@@ -64,9 +64,10 @@ def insert(connection: Connection, run: Run, store_number: int, spec_text: str) 
 
 
 def update(connection: Connection, number: int, run: Run) -> None:
+    """All but `archived`: that is no engine's to say, and `archive` may come while one has the run."""
     connection.run(
         "UPDATE runs SET state = ?, spec_digest = ?, display_name = ?, start_time = ?, end_time = ?, update_time = ?, "
-        "schedule = ?, experiment = ?, archived = ?, body = ? WHERE n = ?",
+        "schedule = ?, experiment = ?, body = ? WHERE n = ?",
         (
             run.state,
             run.spec_digest,
@@ -76,7 +77,6 @@ def update(connection: Connection, number: int, run: Run) -> None:
             run.update_time,
             run.schedule,
             run.experiment,
-            int(run.archived),
             encode(run),
             number,
         ),
@@ -84,6 +84,21 @@ def update(connection: Connection, number: int, run: Run) -> None:
     connection.run("DELETE FROM run_labels WHERE run = ?", (number,))
     _label(connection, number, run)
     spills.keep(connection, number, [run])
+
+
+def archive(connection: Connection, uid: str, *, archived: bool) -> None:
+    connection.run("UPDATE runs SET archived = ? WHERE uid = ?", (int(archived), uid))
+
+
+def archive_of(connection: Connection, experiment: str) -> None:
+    connection.run("UPDATE runs SET archived = 1 WHERE experiment = ? AND experiment <> ''", (experiment,))
+
+
+def last_of(connection: Connection, experiment: str) -> int:
+    """When the newest run of an experiment was created; 0 when it has none."""
+    sql = "SELECT create_time FROM runs WHERE experiment = ? AND experiment <> '' ORDER BY n DESC LIMIT 1"
+    row = connection.one(sql, (experiment,))
+    return int(row[0]) if row else 0
 
 
 def _label(connection: Connection, number: int, run: Run) -> None:
@@ -112,6 +127,16 @@ def read(connection: Connection, uid: str) -> Run:
 def by_request(connection: Connection, project: str, location: str, request_id: str) -> Run | None:
     row = connection.one(f"{_READ} WHERE r.{_IN_STORE} AND r.request_id = ?", (project, location, request_id))
     return _run(row) if row else None
+
+
+def open_count(connection: Connection, project: str, location: str, schedule: str) -> int:
+    # Of all runs few are open: the concatenation keeps the database from going through those of the schedule.
+    sql = (
+        f"SELECT count(*) FROM runs WHERE {_IN_STORE} AND state IN ('PENDING', 'RUNNING', 'CANCELLING') "
+        "AND schedule || '' = ?"
+    )
+    row = connection.one(sql, (project, location, schedule))
+    return int(row[0]) if row else 0
 
 
 def keep_spec(connection: Connection, digest: str, spec_text: str) -> None:
@@ -189,4 +214,6 @@ def unfinished(connection: Connection) -> list[Run]:
 
 def _run(row: Row) -> Run:
     run = _codec.decode(row[1])
-    return run if run.fence == row[2] else msgspec.structs.replace(run, fence=row[2])
+    if (run.fence, run.archived) == (row[2], bool(row[3])):
+        return run
+    return msgspec.structs.replace(run, fence=row[2], archived=bool(row[3]))

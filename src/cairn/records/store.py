@@ -225,9 +225,7 @@ class Records(metadata.MetadataReads):
     ) -> int:
         from cairn.records import document_pages
 
-        return self._read(
-            document_pages.count, kind, projects=projects, location=location, parent=parent, where=where
-        )
+        return self._read(document_pages.count, kind, projects=projects, location=location, parent=parent, where=where)
 
     def due_documents(self, kind: str, now: int, *, limit: int = 100) -> list[Document]:
         """Of all projects, those whose `due` has come, the earliest first."""
@@ -337,6 +335,14 @@ class Records(metadata.MetadataReads):
         """Runs of every project that have not ended, oldest first."""
         return self._read(runs.unfinished)
 
+    def open_run_count(self, project: str, location: str, schedule: str) -> int:
+        """How many runs of a schedule have not ended."""
+        return self._read(runs.open_count, project, location, schedule)
+
+    def requested_run(self, project: str, location: str, request_id: str) -> Run | None:
+        """The run that a request has made."""
+        return self._read(runs.by_request, project, location, request_id)
+
     def claimed(self, run_uid: str) -> Owner | None:
         """The live engine that holds a run, if any."""
         number, _ = self._number(run_uid)
@@ -360,6 +366,22 @@ class Records(metadata.MetadataReads):
         were. Outputs stay with the runs that made them."""
         with self._writing() as writing:
             return cache.forget(writing.connection, scope, component, keys)
+
+    def archive_run(self, run_uid: str, *, archived: bool) -> None:
+        """Set it aside, or fetch it back; whether it still runs does not matter. Raises NotFound."""
+        self._number(run_uid)
+        with self._writing() as writing:
+            runs.archive(writing.connection, run_uid, archived=archived)
+
+    def archive_runs(self, experiment: str) -> None:
+        """Every run of a KFP experiment."""
+        with self._writing() as writing:
+            runs.archive_of(writing.connection, experiment)
+
+    def last_run_times(self, experiments: Sequence[str]) -> dict[str, int]:
+        """By experiment: when its newest run was created. Those without a run are left out."""
+        found = {one: self._read(runs.last_of, one) for one in experiments}
+        return {one: time for one, time in found.items() if time}
 
     def delete_run(self, run_uid: str) -> Freed:
         """Remove a run and what only it refers to. Raises InputRefused while an engine runs it."""
