@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from cairn.engine.services import Services
     from cairn.engine.upkeep import Manifest, Upkeep
     from cairn.environments.service import UvEnvironments
+    from cairn.experiments.service import ExperimentService
     from cairn.metadata.service import MetadataService
+    from cairn.pipelines.service import PipelineService
     from cairn.records import Records
 
 
@@ -133,6 +135,18 @@ class Cairn:
         from cairn.metadata.service import MetadataService
 
         return MetadataService(self.records)
+
+    @cached_property
+    def pipelines(self) -> PipelineService:
+        from cairn.pipelines.service import PipelineService
+
+        return PipelineService(self.records, self.clock)
+
+    @cached_property
+    def experiments(self) -> ExperimentService:
+        from cairn.experiments.service import ExperimentService
+
+        return ExperimentService(self.records, self.clock)
 
     @cached_property
     def upkeep(self) -> Upkeep:

@@ -124,6 +124,21 @@ class LocalStore:
             importing.check_readable(path, uri)
         return digests.fingerprint(path)
 
+    def read(self, uri: str, limit: int) -> bytes:
+        """What is at a URI that a stranger names: in a bucket, or at an https address; never a path of this machine.
+        Raises InputRefused, NotFound, and TooLarge above `limit` bytes."""
+        from cairn.artifacts import fetching  # HTTP, which no run needs
+
+        scheme = locations.scheme_of(uri)
+        if scheme in locations.MOUNTS:
+            path = self.path_of(uri) or ""
+            if not locations.within(path, self.buckets):
+                raise InputRefused("leads out of its bucket through a link", place=uri)
+            return fetching.read_file(path, uri, limit)
+        if scheme in ("http", "https"):
+            return fetching.fetch(uri, limit, allow_private_hosts=self.settings.allow_private_hosts)
+        raise InputRefused("is neither in a bucket nor at an https address", place=uri)
+
     def mounts(self, uris: Sequence[str]) -> list[tuple[str, str]]:
         pairs: list[tuple[str, str]] = []
         for scheme, mount in locations.MOUNTS.items():

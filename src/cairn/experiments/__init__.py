@@ -1,0 +1,1 @@
+"""Experiments as Kubeflow Pipelines has them: a name that runs are submitted under (KFP v2beta1 `Experiment`)."""
