@@ -64,6 +64,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
         "gc": ("cairn.cli.storage:gc", "Free space: remove what nothing refers to any more."),
         "backup": ("cairn.cli.storage:backup", "Copy database and artifacts to a directory."),
         "restore": ("cairn.cli.storage:restore", "Bring a backup back into this home."),
+        "tokens": ("cairn.cli.tokens:tokens", "Who may ask this home's server."),
         "completion": ("cairn.cli.completion:completion", "Print the completion script for a shell."),
         "version": ("cairn.cli.version:version", "Print the version."),
     },

@@ -20,8 +20,8 @@ from cairn.api.accounts.step_tokens import StepTokens
 from cairn.errors import CairnError, Unauthenticated
 
 if TYPE_CHECKING:
+    from cairn.api.accounts.ports import CredentialRecords
     from cairn.domain.credentials import Credential
-    from cairn.records import Records
 
 RECHECK = 4.0  # seconds for which a token is taken without another look at the records: a revoked one ends by then
 LIFETIME = 3600  # seconds of an access token
@@ -34,7 +34,7 @@ class Authentication:
     """`identity` asks the records for a token that has not come for four seconds, which takes some ten microseconds
     of SQLite. Threads: any. `ours`: whether a host is this server."""
 
-    def __init__(self, directory: Path, records: Records, ours: Callable[[str], bool]) -> None:
+    def __init__(self, directory: Path, records: CredentialRecords, ours: Callable[[str], bool]) -> None:
         key = home_key(directory)
         self.steps = StepTokens(directory, records)
         self._access = Seal(key, ACCESS)

@@ -12,8 +12,8 @@ import msgspec
 from cairn.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from cairn.api.accounts.ports import CredentialRecords
     from cairn.config.settings import Settings
-    from cairn.records import Records
 
 DEFAULT_RATE = 200.0  # requests per second of one identity that has logged in
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
@@ -76,7 +76,7 @@ def policy_of(settings: Settings, host: str = "") -> Policy:
     )
 
 
-def check_bind(settings: Settings, host: str = "", records: Records | None = None) -> Policy:
+def check_bind(settings: Settings, host: str = "", records: CredentialRecords | None = None) -> Policy:
     """The policy for a server on `host` ("": as the settings say). Raises ConfigurationError with the remedy where it
     would be open: beyond loopback, logins and TLS (or a proxy's) are not for choice.
 

@@ -14,14 +14,16 @@ from cairn.domain.credentials import KEY, TOKEN, Credential
 from cairn.errors import InputRefused, NotFound
 
 if TYPE_CHECKING:
-    from cairn.records import Records
+    from cairn.api.accounts.ports import CredentialRecords
 
 ROLES = {role.name.lower(): role for role in Role if role is not Role.NONE}
 _NAME = re.compile(r"[A-Za-z0-9][\w.@+-]{0,127}", re.ASCII)
 _RESERVED = ("owner", "nobody")  # a step's has a colon, which a name has not
 
 
-def create_token(records: Records, name: str, roles: Mapping[str, str], *, lifetime: int = 0) -> tuple[Credential, str]:
+def create_token(
+    records: CredentialRecords, name: str, roles: Mapping[str, str], *, lifetime: int = 0
+) -> tuple[Credential, str]:
     """The credential and the token itself, which nobody can tell later. `lifetime` in seconds, 0: without end.
     Raises InputRefused."""
     check_name(name)
@@ -31,14 +33,14 @@ def create_token(records: Records, name: str, roles: Mapping[str, str], *, lifet
 
 
 def create_key(
-    records: Records, identity: str, public_key: str, roles: Mapping[str, str], *, lifetime: int = 0
+    records: CredentialRecords, identity: str, public_key: str, roles: Mapping[str, str], *, lifetime: int = 0
 ) -> Credential:
     """Of an account that signs with the private half of `public_key`, PEM. Its id is as long as Google's."""
     check_name(identity)
     return _recorded(records, secrets.token_hex(20), KEY, public_key, identity, roles, lifetime)
 
 
-def find(records: Records, reference: str) -> Credential:
+def find(records: CredentialRecords, reference: str) -> Credential:
     """By id, or by name where only one goes by it. Raises NotFound, InputRefused."""
     known = records.credentials()
     found = [one for one in known if one.id == reference] or [one for one in known if one.identity == reference]
@@ -68,7 +70,13 @@ def check_name(name: str) -> None:
 
 
 def _recorded(
-    records: Records, id_: str, kind: str, verifier: str, identity: str, roles: Mapping[str, str], lifetime: int
+    records: CredentialRecords,
+    id_: str,
+    kind: str,
+    verifier: str,
+    identity: str,
+    roles: Mapping[str, str],
+    lifetime: int,
 ) -> Credential:
     for project, role in roles.items():
         if role not in ROLES:

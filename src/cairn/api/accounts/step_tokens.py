@@ -13,7 +13,7 @@ from cairn.api.accounts.sealing import STEP, Seal, home_key
 from cairn.errors import Unauthenticated
 
 if TYPE_CHECKING:
-    from cairn.records import Records
+    from cairn.api.accounts.ports import CredentialRecords
 
 LIFETIME = 30 * 86400  # seconds, at most: what counts is whether the attempt runs
 _RECHECK = 2.0  # seconds
@@ -23,7 +23,7 @@ _TABLE = 4096
 class StepTokens:
     """Threads: any. `directory` is the home's `server/`."""
 
-    def __init__(self, directory: Path, records: Records) -> None:
+    def __init__(self, directory: Path, records: CredentialRecords) -> None:
         self._seal = Seal(home_key(directory), STEP)
         self._records = records
         self._running: OrderedDict[str, tuple[str | None, float]] = OrderedDict()  # attempt → (its project, until)
