@@ -1,12 +1,50 @@
-"""The routes of this front."""
+"""The REST face: a route for every HTTP rule of the API's description."""
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+from cairn.api.access import READ, READ_ANY, WRITE, WRITE_ANY, Access
 from cairn.api.context import Context
 from cairn.api.front import Front
-from cairn.api.http import Route
+from cairn.api.http import Call, Handler, Reply, Route
+from cairn.api.vertex import codec
+from cairn.api.vertex.description import Method, Rule, methods
+from cairn.api.vertex.handlers import dispatch, handler_of
+
+PREFIXES = ("/v1/", "/ui/", "/v1beta1/", "/v3/")
+_READING = re.compile(r"(Get|List|Query|Search|BatchRead|Read|Export|Wait)")
 
 
 def front(context: Context) -> Front:  # noqa: ARG001
-    routes: list[Route] = []
-    return Front("vertex", ("/v1/", "/ui/", "/v1beta1/", "/v3/"), routes)
+    return Front("vertex", PREFIXES, [route for method in methods().values() for route in _routes(method)])
+
+
+def access_of(method: Method, template: str = "projects/") -> Access:
+    """Reading asks for a viewer, all else for an editor: in the project of the resource's name. A name without a
+    project (publishers' models, the express mode) belongs to nobody's."""
+    if method.name == "Projects.GetProject":
+        return READ_ANY  # it may be named by number: the handler looks
+    reads = _READING.match(method.verb) is not None
+    if "projects/" in template:
+        return READ if reads else WRITE
+    return READ_ANY if reads else WRITE_ANY
+
+
+def _routes(method: Method) -> list[Route]:
+    found = []
+    for number, rule in enumerate(method.rules):
+        name = f"vertex.{method.name}" + (f".{number}" if number else "")
+        found.append(Route(rule.verb, rule.template, _handler(method, rule), access_of(method, rule.template), name))
+    return found
+
+
+def _handler(method: Method, rule: Rule) -> Handler:
+    def handle(call: Call) -> Reply:
+        handler_of(method)  # what is not there is said before anything else
+        body: Any = call.json() if call.content else None
+        request = codec.parse_request(method, rule, variables=call.variables, query=call.query, body=body)
+        return Reply(200, codec.encode(dispatch(method, request, call)))
+
+    return handle

@@ -1,0 +1,55 @@
+"""Every method that this version has, by "Service.Method".
+
+A handler is `handler(request, call) -> answer` on canonical protobuf JSON (`codec`); REST and gRPC are two faces over
+it. One of a long-running method returns the finished response, which `dispatch` wraps into an operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+from cairn.api.http import Call
+from cairn.api.vertex.description import Method, methods
+from cairn.api.vertex.operations import finished
+from cairn.errors import Unimplemented
+
+VertexHandler: TypeAlias = Callable[[dict[str, Any], Call], Any]
+
+_MODULES = ("pipeline_jobs", "schedules", "metadata", "operations", "locations", "projects")
+
+
+@cache
+def handlers() -> Mapping[str, VertexHandler]:
+    """Of every module of this package that has some."""
+    found: dict[str, VertexHandler] = {}
+    for name in _MODULES:
+        place = f"{__package__}.{name}"
+        if find_spec(place) is not None:
+            found.update(import_module(place).HANDLERS)
+    return found
+
+
+def handler_of(method: Method) -> VertexHandler:
+    """Raises Unimplemented, saying what there is."""
+    handler = handlers().get(method.name)
+    if handler is None:
+        services = ", ".join(sorted({name.partition(".")[0] for name in handlers()}))
+        raise Unimplemented(f"{method.name} is not in this version of Cairn", remedy=f"there are parts of {services}")
+    return handler
+
+
+def dispatch(method: Method, request: dict[str, Any], call: Call) -> Any:
+    """The method's answer as canonical JSON: of a long-running one its operation. Raises what handlers raise."""
+    answer = handler_of(method)(request, call)
+    if method.operation is None:
+        return answer
+    return finished(method, request, answer, call)
+
+
+def method(name: str) -> Method:
+    """Raises KeyError."""
+    return methods()[name]
