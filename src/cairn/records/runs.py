@@ -28,6 +28,15 @@ def store(connection: Connection, project: str, location: str) -> int:
     return int(row[0])
 
 
+def projects(connection: Connection) -> list[str]:
+    return [str(row[0]) for row in connection.query("SELECT DISTINCT project FROM metadata_stores ORDER BY project")]
+
+
+def locations(connection: Connection, project: str) -> list[str]:
+    sql = "SELECT location FROM metadata_stores WHERE project = ? ORDER BY location"
+    return [str(row[0]) for row in connection.query(sql, (project,))]
+
+
 def insert(connection: Connection, run: Run, store_number: int, spec_text: str) -> int:
     """Raises InputRefused when the job's id is taken."""
     if connection.one("SELECT 1 FROM runs WHERE store = ? AND job_id = ?", (store_number, run.job_id)):

@@ -331,6 +331,13 @@ class Records(metadata.MetadataReads):
             )
         )
 
+    def projects(self) -> list[str]:
+        """Every project that something was recorded in."""
+        return self._read(runs.projects)
+
+    def locations(self, project: str) -> list[str]:
+        return self._read(runs.locations, project)
+
     def open_runs(self) -> list[Run]:
         """Runs of every project that have not ended, oldest first."""
         return self._read(runs.unfinished)
