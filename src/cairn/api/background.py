@@ -2,7 +2,8 @@
 
 It is `cairn serve` on a port of its own: it runs what was left to it, takes up runs whose engine has died, and answers
 the APIs on loopback. It ends on SIGTERM, letting its runs go (their steps go on; the next engine adopts them), and by
-itself after ten idle minutes (`CAIRN_BACKGROUND_IDLE`, seconds) without a run, a request or an active schedule.
+itself after ten idle minutes (`CAIRN_BACKGROUND_IDLE`, seconds) without a run, a request, an active schedule or a
+program of `cairn exec`. It takes the port that it had last, so that what knows its URL finds the next one.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import signal
 import sys
 import threading
 import time
+from urllib.parse import urlsplit
 
 from cairn.api.server import Server
 from cairn.engine.background import BackgroundHost
+from cairn.errors import InputRefused
+from cairn.schedules.types import KIND
 from cairn.wiring import Cairn, open_cairn
 
 IDLE_SECONDS = 600.0
@@ -46,12 +50,16 @@ class Idleness(threading.Thread):
         since = max(self.asked, self.server.engine_host.active)
         return not self.server.engine_host.running and time.monotonic() - since > self.idle_seconds
 
+    def _wanted(self) -> bool:
+        records = self.server.cairn.records
+        waiting = any(run.settings.detached for run in records.open_runs())
+        return waiting or self.place.in_use() or records.next_due(KIND) > 0
+
     def _may_leave(self) -> bool:
         with self.place.leaving() as alone:
             if not alone:
                 return False
-            waiting = [run for run in self.server.cairn.records.open_runs() if run.settings.detached]
-            if waiting or not self._idle():
+            if self._wanted() or not self._idle():
                 return False
             _log.info("nothing to do: leaving")
             self.server.stop()
@@ -76,10 +84,19 @@ def main() -> int:
         cairn.close()
 
 
+def _server(cairn: Cairn, place: BackgroundHost) -> Server:
+    try:
+        server = Server(cairn, port=place.port)
+    except InputRefused as error:  # somebody else has that port by now
+        _log.info("%s", error)
+        server = Server(cairn)
+    place.keep_port(urlsplit(server.url).port or 0)
+    return server
+
+
 def _serve(cairn: Cairn, place: BackgroundHost) -> int:
-    server = Server(cairn)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.stop())
+    server = _server(cairn, place)
+    server.stop_on_signals()
     idle = Idleness(server, place, float(os.environ.get("CAIRN_BACKGROUND_IDLE") or IDLE_SECONDS))
 
     def ready() -> None:

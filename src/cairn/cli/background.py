@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,29 +10,51 @@ from cairn.cli import options, output, words
 from cairn.cli.opening import opened
 from cairn.cli.tables import facts, table
 
+if TYPE_CHECKING:
+    from cairn.engine.background import BackgroundHost
+
 
 @click.command()
 @options.as_json
 def status(*, as_json: bool) -> None:
-    """The background host of this home, and the runs that have not ended."""
+    """The server or background host of this home, and the runs that have not ended."""
     from cairn import __version__
-    from cairn.engine.background import BackgroundHost
+    from cairn.engine.background import BACKGROUND, BackgroundHost
 
     with opened() as cairn:
         host = BackgroundHost(cairn.home.background)
         state = host.state()
         runs = [_open_run(cairn, run) for run in cairn.records.open_runs()]
         if as_json:
-            told = {"pid": state.pid, "started": state.started, "log": str(host.log)} if state else None
-            output.print_json({"version": __version__, "home": str(cairn.home.root), "host": told, "runs": runs})
+            output.print_json({"version": __version__, "home": str(cairn.home.root), "host": _told(host), "runs": runs})
             return
-        here = f"process {state.pid}, started {words.ago(state.started)}; log {host.log}" if state else "none"
-        facts([("home", str(cairn.home.root)), ("background host", here)])
+        lines = [("home", str(cairn.home.root))]
+        if state is not None and state.kind != BACKGROUND:
+            lines.append(("server", f"{state.url}: process {state.pid}, started {words.ago(state.started)}"))
+        elif state is not None:
+            here = f"{state.url}: process {state.pid}, started {words.ago(state.started)}; log {host.log}"
+            lines.append(("background host", here))
+        else:
+            lines.append(("background host", "none"))
+        facts(lines)
         rows = [
             (run["run_id"][:8], run["pipeline"], run["state"], f"process {run['pid']}" if run["pid"] else "no engine")
             for run in runs
         ]
         table(("run", "pipeline", "state", "engine"), rows, empty="no open runs")
+
+
+def _told(host: BackgroundHost) -> dict[str, Any] | None:
+    state = host.state()
+    if state is None:
+        return None
+    return {
+        "pid": state.pid,
+        "started": state.started,
+        "kind": state.kind,
+        "url": state.url,
+        "log": str(host.log) if state.kind == "background" else None,
+    }
 
 
 def _open_run(cairn: Any, run: Any) -> dict[str, Any]:
@@ -49,11 +71,11 @@ def _open_run(cairn: Any, run: Any) -> dict[str, Any]:
 @click.command()
 @options.as_json
 def stop(*, as_json: bool) -> None:
-    """End the background host.
+    """End the server or background host of this home.
 
     Its runs are let go as they are: steps that run go on, `cairn runs resume` takes them up.
     """
-    from cairn.engine.background import BackgroundHost
+    from cairn.engine.background import BACKGROUND, BackgroundHost
 
     with opened() as cairn:
         stopped = BackgroundHost(cairn.home.background).stop()
@@ -61,6 +83,7 @@ def stop(*, as_json: bool) -> None:
         if as_json:
             output.print_json({"stopped": stopped.pid if stopped else None, "runs": [run.uid for run in left]})
             return
-        output.note(f"background host (process {stopped.pid}) ended" if stopped else "there is no background host")
+        name = "server" if stopped and stopped.kind != BACKGROUND else "background host"
+        output.note(f"{name} (process {stopped.pid}) ended" if stopped else "there is no server and no background host")
         for run in left if stopped else ():
             output.note(f"run {run.job_id} goes on with `cairn runs resume {run.uid[:8]}`")

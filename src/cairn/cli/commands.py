@@ -56,8 +56,11 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
     entries={
         "run": ("cairn.cli.run:run", "Run a pipeline."),
         "runs": ("cairn.cli.runs:runs", "Look at runs, end them, take them up again."),
-        "status": ("cairn.cli.background:status", "The background host and what it runs."),
-        "stop": ("cairn.cli.background:stop", "End the background host; its runs can be resumed."),
+        "serve": ("cairn.cli.serving:serve", "Serve this home to Vertex AI, Kubeflow and storage clients."),
+        "exec": ("cairn.cli.pointing:execute", "Run a command with its Google and Kubeflow clients pointed here."),
+        "env": ("cairn.cli.pointing:environment", "Print what points clients here, for a shell to evaluate."),
+        "status": ("cairn.cli.background:status", "The server or background host, and what it runs."),
+        "stop": ("cairn.cli.background:stop", "End the server or background host; its runs can be resumed."),
         "artifacts": ("cairn.cli.artifacts:artifacts", "Look at what steps have put out."),
         "cache": ("cairn.cli.cache:cache", "Recorded results that later runs may take."),
         "environments": ("cairn.cli.environments:environments", "The environments that steps run in."),

@@ -156,7 +156,9 @@ class Settings(Section, frozen=True):
 
 
 # Not sections: what other parts of Cairn read from the environment themselves, or give to a step.
-_OTHER_VARIABLES = ("CAIRN_HOME", "CAIRN_TEST_", "CAIRN_FAULT", "CAIRN_BACKGROUND_IDLE")
+_OTHER_VARIABLES = (
+    "CAIRN_HOME", "CAIRN_TEST_", "CAIRN_FAULT", "CAIRN_BACKGROUND_IDLE", "CAIRN_URL", "CAIRN_SHIM", "CAIRN_ENV_BEFORE"
+)  # fmt: skip
 
 
 def load_settings(home: Home, variables: Mapping[str, str] | None = None) -> Settings:

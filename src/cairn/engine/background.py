@@ -1,8 +1,10 @@
-"""The background host of a home, seen from outside: is one there, start it, stop it.
+"""The host of a home, seen from outside: is one there, start it, stop it.
 
-The host (`cairn.api.background`) is one process per home. It holds `host.lock` for as long as it lives, so liveness is
-never a guess; runs reach it through the database alone. `gate.lock` is held by whoever wants a host to be there and
-by a host that is about to leave: a run that was recorded before `ensure` is never left behind.
+The host is one process per home: the background host (`cairn.api.background`), or `cairn serve`. It holds `host.lock`
+for as long as it lives, so liveness is never a guess; runs reach it through the database alone. `gate.lock` is held by
+whoever wants a host to be there, by `cairn serve` while it takes over, and by a background host that is about to leave:
+a run that was recorded before `ensure` is never left behind. `users.lock` is held by programs that `cairn exec` has
+started: as long as there is one, the background host stays.
 """
 
 from __future__ import annotations
@@ -18,9 +20,12 @@ from pathlib import Path
 
 import msgspec
 
-from cairn.errors import CairnError
+from cairn.client.environment import before
+from cairn.errors import CairnError, Conflict
 
 START_SECONDS = 20.0
+BACKGROUND = "background"
+SERVER = "serve"  # in the foreground of somebody's terminal or service manager: never ended to make room
 _LOG_BYTES = 5 * 1024 * 1024
 
 
@@ -31,6 +36,7 @@ class HostState(msgspec.Struct, frozen=True):
     start_ticks: int
     started: int
     url: str = ""  # where it answers the APIs
+    kind: str = BACKGROUND
 
 
 class BackgroundHost:
@@ -42,38 +48,43 @@ class BackgroundHost:
         self._state = directory / "host.json"
         self._lock = directory / "host.lock"
         self._gate = directory / "gate.lock"
+        self._users = directory / "users.lock"
+        self._port = directory / "port"
 
     def state(self) -> HostState | None:
         """The host that lives; None when there is none, or it is not ready yet."""
-        try:
-            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return self._read()
-        finally:
-            os.close(descriptor)
-        return None
+        return self._read() if self._coming() else None
 
     def ensure(self, home: Path) -> int:
         """Have a host run; its pid. Call it after the run was recorded. Raises CairnError when none comes up."""
+        return self.ensured(home).pid
+
+    def ensured(self, home: Path) -> HostState:
+        """Have a host run. Raises CairnError when none comes up."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._passing():
             state = self.state()
             if state is not None:
-                return state.pid
+                return state
             process = self._spawn(home)
             until = time.monotonic() + START_SECONDS
             while time.monotonic() < until:
                 state = self.state()
                 if state is not None:
-                    return state.pid
-                if os.waitpid(process, os.WNOHANG)[0]:
+                    return state
+                if os.waitpid(process, os.WNOHANG)[0] and not self._coming():
                     break
                 time.sleep(0.02)
         raise CairnError("the background host does not start", place=str(self.log), remedy="its log says why")
+
+    def use(self) -> int:
+        """Keep the background host from leaving for as long as the descriptor is open, here or in a program that this
+        process becomes."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._users, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        os.set_inheritable(descriptor, True)
+        return descriptor
 
     def stop(self, *, seconds: float = 20.0) -> HostState | None:
         """End the host and wait until it is gone: which it was. Raises CairnError when it does not end."""
@@ -87,7 +98,7 @@ class BackgroundHost:
             if self.state() is None:
                 return state
             time.sleep(0.02)
-        raise CairnError(f"the background host (process {state.pid}) does not end", place=str(self.log))
+        raise CairnError(f"the host of this home (process {state.pid}) does not end", place=str(self.log))
 
     # --- the host's own side -----------------------------------------------------------------------------------------
 
@@ -106,12 +117,49 @@ class BackgroundHost:
         os.close(descriptor)
         return None
 
-    def announce(self, url: str = "") -> None:
+    def take_over(self) -> tuple[int, HostState | None]:
+        """Become the host in place of a background host, which is ended first: the descriptor that holds the lock, and
+        the host that was ended. Raises Conflict when somebody's server is there."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._passing():
+            ended = self._settled()
+            if ended is not None:
+                if ended.kind == SERVER:
+                    raise server_is_there(ended)
+                self.stop()
+            descriptor = self.enter()
+        if descriptor is None:
+            raise Conflict("another host of this home is starting", place=str(self.directory), remedy="try again")
+        return descriptor, ended
+
+    def announce(self, url: str = "", kind: str = BACKGROUND) -> None:
         pid = os.getpid()
-        state = HostState(pid, start_ticks(pid), time.time_ns() // 1000, url)
-        temporary = self._state.with_suffix(f".{pid}.tmp")
-        temporary.write_bytes(msgspec.json.encode(state))
-        temporary.replace(self._state)
+        state = HostState(pid, start_ticks(pid), time.time_ns() // 1000, url, kind)
+        self._replace(self._state, msgspec.json.encode(state))
+
+    @property
+    def port(self) -> int:
+        """The port that the background host had last, so that programs which know its URL survive a restart of it;
+        0: none yet."""
+        try:
+            return int(self._port.read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def keep_port(self, port: int) -> None:
+        if port != self.port:
+            self._replace(self._port, str(port).encode())
+
+    def in_use(self) -> bool:
+        """Whether a program that `cairn exec` started still runs."""
+        descriptor = os.open(self._users, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     @contextmanager
     def leaving(self) -> Iterator[bool]:
@@ -138,6 +186,32 @@ class BackgroundHost:
         finally:
             os.close(descriptor)
 
+    def _coming(self) -> bool:
+        """Whether some process holds the host's lock, ready or not."""
+        try:
+            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _settled(self) -> HostState | None:
+        """The host; one that is starting is waited for."""
+        until = time.monotonic() + START_SECONDS
+        while (state := self.state()) is None and self._coming() and time.monotonic() < until:
+            time.sleep(0.02)
+        return state
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+
     def _read(self) -> HostState | None:
         try:
             return msgspec.json.decode(self._state.read_bytes(), type=HostState)
@@ -157,11 +231,18 @@ class BackgroundHost:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env={**os.environ, "CAIRN_HOME": str(home)},
+                env={**before(os.environ), "CAIRN_HOME": str(home)},  # steps inherit nothing that points clients
                 start_new_session=True,
             )
         process.returncode = 0  # nobody waits for it but `ensure`; it outlives us
         return process.pid
+
+
+def server_is_there(state: HostState) -> Conflict:
+    return Conflict(
+        f"a server of this home is there already: process {state.pid} at {state.url}",
+        remedy="use it, or end it with `cairn stop`",
+    )
 
 
 def start_ticks(pid: int) -> int:

@@ -1,0 +1,1 @@
+"""Pointing unmodified Google and Kubeflow clients at a server of ours. Imports nothing of ours."""
