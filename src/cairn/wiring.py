@@ -19,8 +19,10 @@ from cairn.errors import UnsupportedFeature
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from cairn.artifacts.objects import LocalObjects
     from cairn.artifacts.secrets import LocalSecrets
     from cairn.artifacts.store import LocalStore
+    from cairn.artifacts.uploads import UploadSessions
     from cairn.domain.runs import RunSettings
     from cairn.engine.loop import Engine, Observer
     from cairn.engine.ports import Executor
@@ -67,6 +69,22 @@ class Cairn:
         from cairn.artifacts.store import LocalStore
 
         return LocalStore(self.home, self.settings.artifacts, self.settings.buckets)
+
+    @cached_property
+    def objects(self) -> LocalObjects:
+        """What the storage API reads and writes: the buckets of the home."""
+        from cairn.artifacts.buckets import LocalBuckets
+        from cairn.artifacts.object_index import ObjectIndex
+        from cairn.artifacts.objects import LocalObjects
+
+        buckets = LocalBuckets(self.home)
+        return LocalObjects(buckets, ObjectIndex(buckets.index))
+
+    @cached_property
+    def uploads(self) -> UploadSessions:
+        from cairn.artifacts.uploads import UploadSessions
+
+        return UploadSessions(self.objects)
 
     @cached_property
     def secrets(self) -> LocalSecrets:
@@ -178,6 +196,8 @@ class Cairn:
         made = self.__dict__
         if "executor" in made:
             self.executor.close()
+        if "objects" in made:
+            self.objects.index.close()
         if "records" in made:
             self.records.close()
 
