@@ -13,7 +13,9 @@ from cairn.records.connection import Connection, Row
 from cairn.records.encoding import Codec, encode
 
 _codec = Codec(Run)
-_READ = "SELECT r.n, r.body, c.fence, r.archived FROM runs r JOIN claims c ON c.run = r.n"
+READ_FIELDS = "r.n, r.body, c.fence, r.archived"  # what `read_row` takes
+READ_FROM = "runs r JOIN claims c ON c.run = r.n"
+_READ = f"SELECT {READ_FIELDS} FROM {READ_FROM}"
 _IN_STORE = "store = (SELECT n FROM metadata_stores WHERE project = ? AND location = ?)"
 
 
@@ -130,12 +132,12 @@ def read(connection: Connection, uid: str) -> Run:
     row = connection.one(f"{_READ} WHERE r.uid = ?", (uid,))
     if row is None:
         raise NotFound(f"no run has the id {uid!r}")
-    return _run(row)
+    return read_row(row)
 
 
 def by_request(connection: Connection, project: str, location: str, request_id: str) -> Run | None:
     row = connection.one(f"{_READ} WHERE r.{_IN_STORE} AND r.request_id = ?", (project, location, request_id))
-    return _run(row) if row else None
+    return read_row(row) if row else None
 
 
 def open_count(connection: Connection, project: str, location: str, schedule: str) -> int:
@@ -170,7 +172,7 @@ def find(
         f"{_READ} WHERE r.uid = ? OR (r.job_id = ? AND r.{_IN_STORE})", (reference, reference, project, location)
     )
     if exact:
-        return _run(exact[0])
+        return read_row(exact[0])
     near = []
     if len(reference) >= 4:
         bounds = (reference.lower(), reference.lower() + "\x7f", project, location)
@@ -180,11 +182,11 @@ def find(
     if not near:
         raise NotFound(f"there is no run {reference!r}", remedy="`cairn runs list` shows the runs of this home")
     if len(near) > 1:
-        names = ", ".join(f"{run.uid} ({run.job_id})" for run in map(_run, near[:8]))
+        names = ", ".join(f"{run.uid} ({run.job_id})" for run in map(read_row, near[:8]))
         raise InputRefused(
             f"{reference!r} is the beginning of several runs' ids: {names}", remedy="give more characters"
         )
-    return _run(near[0])
+    return read_row(near[0])
 
 
 def listed(
@@ -213,15 +215,15 @@ def listed(
         where.append("r.n < (SELECT n FROM runs WHERE uid = ?)")
         values.append(before)
     rows = connection.query(f"{_READ} WHERE {' AND '.join(where)} ORDER BY r.n DESC LIMIT ?", [*values, limit])
-    return [_run(row) for row in rows]
+    return [read_row(row) for row in rows]
 
 
 def unfinished(connection: Connection) -> list[Run]:
     rows = connection.query(f"{_READ} WHERE r.state IN ('PENDING', 'RUNNING', 'CANCELLING') ORDER BY r.n")
-    return [_run(row) for row in rows]
+    return [read_row(row) for row in rows]
 
 
-def _run(row: Row) -> Run:
+def read_row(row: Row) -> Run:
     run = _codec.decode(row[1])
     if (run.fence, run.archived) == (row[2], bool(row[3])):
         return run

@@ -338,6 +338,42 @@ class Records(metadata.MetadataReads):
     def locations(self, project: str) -> list[str]:
         return self._read(runs.locations, project)
 
+    def page_runs(
+        self,
+        *,
+        projects: Collection[str] | None = None,
+        location: str = "",
+        where: Filter | None = None,
+        orders: Sequence[Order] = (),
+        query: str = "",
+        token: str = "",
+        limit: int = 100,
+    ) -> tuple[list[Run], str]:
+        """One page, newest first unless `orders` says otherwise, and the token of the next; "" when there is none.
+
+        `projects` None: of all; `location` "": of all. `query`: what else tells this list from another, so that its
+        tokens are refused there. Fields of `where` and `orders`: `run_pages.COLUMNS`.
+        """
+        from cairn.records import run_pages  # filters, which no run needs
+
+        return self._read(
+            run_pages.page,
+            projects=projects,
+            location=location,
+            where=where,
+            orders=orders,
+            query=query,
+            token=token,
+            limit=limit,
+        )
+
+    def count_runs(
+        self, *, projects: Collection[str] | None = None, location: str = "", where: Filter | None = None
+    ) -> int:
+        from cairn.records import run_pages
+
+        return self._read(run_pages.count, projects=projects, location=location, where=where)
+
     def open_runs(self) -> list[Run]:
         """Runs of every project that have not ended, oldest first."""
         return self._read(runs.unfinished)
