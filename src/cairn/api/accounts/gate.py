@@ -57,6 +57,8 @@ class Gate:
     def admit(self, arrival: Arrival) -> Identity:
         """Check host and origin, authenticate, count against the rate. NOBODY when no credentials came and some are
         needed. Raises Unauthenticated for wrong ones, PermissionDenied for a wrong host or origin, TooManyRequests."""
+        if self.policy.only_secure and not arrival.secure:
+            raise PermissionDenied("this server is for TLS only beyond loopback", remedy="say https://")
         self._check_host(arrival)
         self._check_origin(arrival)
         peer = self._peer(arrival)
