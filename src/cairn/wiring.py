@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from cairn.metadata.service import MetadataService
     from cairn.pipelines.service import PipelineService
     from cairn.records import Records
+    from cairn.schedules.service import ScheduleService
+    from cairn.schedules.types import PipelineReference
 
 
 class Cairn:
@@ -159,6 +161,17 @@ class Cairn:
         from cairn.pipelines.service import PipelineService
 
         return PipelineService(self.records, self.clock)
+
+    @cached_property
+    def schedules(self) -> ScheduleService:
+        from cairn.schedules.service import ScheduleService
+
+        return ScheduleService(self.records, lambda: self.runs, self.clock, self._uploaded_text)
+
+    def _uploaded_text(self, reference: PipelineReference) -> str:
+        if reference.version_id:
+            return self.pipelines.version(reference.pipeline_id, reference.version_id).text
+        return self.pipelines.latest(reference.pipeline_id).text
 
     @cached_property
     def experiments(self) -> ExperimentService:

@@ -8,7 +8,7 @@ from cairn.domain.documents import Document
 from cairn.filters.tree import Filter, Order
 from cairn.records.connection import Connection
 from cairn.records.documents import FIELDS, read_rows
-from cairn.records.filtering import Column, Condition, compile_filter, label_rows, text, time
+from cairn.records.filtering import Column, Condition, compile_filter, label_rows, member, number, text, time
 from cairn.records.paging import paging
 
 COLUMNS: dict[str, Column] = {
@@ -21,6 +21,19 @@ COLUMNS: dict[str, Column] = {
     "update_time": time("d.update_time"),
     "labels": label_rows("FROM document_labels l WHERE l.document = d.n"),
 }
+
+
+def columns(kind: str, dialect: str) -> dict[str, Column]:
+    """What a document of a kind is filtered and ordered by; for some there is more than all of them have."""
+    if kind != "schedule":
+        return COLUMNS
+    return {
+        **COLUMNS,
+        "start_time": time(member("d.body", "start", "BIGINT", dialect)),
+        "end_time": time(member("d.body", "end", "BIGINT", dialect)),
+        "next_run_time": time(member("d.body", "next_run_time", "BIGINT", dialect)),
+        "create_pipeline_job_request": number("1"),
+    }
 
 
 def page(
@@ -39,7 +52,7 @@ def page(
     """Newest first unless `orders` says otherwise, and the token of the next page. Raises InputRefused."""
     selection = _selection(connection, kind, projects, location, parent, where)
     place = "\n".join((kind, location, str(parent), *sorted(projects or ()), query))
-    pages = paging(orders, COLUMNS, "d.n", query=place)
+    pages = paging(orders, columns(kind, connection.dialect), "d.n", query=place)
     behind = pages.after(token)
     sql = (
         f"SELECT {FIELDS}, {pages.select} FROM documents d JOIN metadata_stores s ON s.n = d.store "
@@ -72,7 +85,10 @@ def _selection(
     parent: str | None,
     where: Filter | None,
 ) -> Condition:
-    parts = [Condition("d.kind = ?", [kind]), compile_filter(where, COLUMNS, connection.dialect)]
+    parts = [
+        Condition("d.kind = ?", [kind]),
+        compile_filter(where, columns(kind, connection.dialect), connection.dialect),
+    ]
     if projects is not None:
         marks = ",".join("?" * len(projects)) or "NULL"
         parts.append(Condition(f"s.project IN ({marks})", sorted(projects)))

@@ -267,6 +267,13 @@ def _json(sql: str, dialect: Dialect) -> str:
     return f"CASE WHEN substr({sql}, 1, 1) = '~' THEN substr({sql}, 2)::json->'value' ELSE {sql}::json END"
 
 
+def member(sql: str, name: str, type_: str, dialect: Dialect) -> str:
+    """A member of a JSON column as SQL of its own, 0 where it is not there. `name` and `type_` are ours."""
+    if dialect == "sqlite":
+        return f"coalesce(json_extract({_json(sql, dialect)}, '$.{name}'), 0)"
+    return f"coalesce((({_json(sql, dialect)})->>'{name}')::{type_}, 0)"
+
+
 def as_text(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
