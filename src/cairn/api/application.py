@@ -18,7 +18,8 @@ from cairn.api.access import READ_ANY, Scope
 from cairn.api.accounts.gate import Arrival, Gate
 from cairn.api.context import Context
 from cairn.api.front import Front
-from cairn.api.http import Call, Reply, Route
+from cairn.api.http import JSON_LIMIT, Call, Reply, Route
+from cairn.api.pressure import Load, Pressure
 from cairn.api.routing import Match, Router
 from cairn.api.status import Code, Status, google_error, status_of
 from cairn.errors import CairnError, InputRefused, TooLarge
@@ -28,8 +29,12 @@ Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 WORKERS = 8
+CHUNK_SECONDS = 30.0  # for the next part of a body to come
+BODY_SECONDS = 120.0  # for the whole of a body that is read before it is handled
+_DRAINING = b"event: draining\ndata: {}\n\n"  # the last that an event stream says: come back
 _PROJECT = re.compile(r"(?:^|/)projects/([^/]+)")
 _log = logging.getLogger("cairn.api")
+_access = logging.getLogger("cairn.access")
 
 
 class Application:
@@ -42,6 +47,8 @@ class Application:
         gate: Gate,
         *,
         grpc: Callable[[AsgiScope, Receive, Send], Awaitable[None]] | None = None,
+        workers: ThreadPoolExecutor | None = None,
+        pressure: Pressure | None = None,
     ) -> None:
         self.context = context
         self.router = Router(route for front in fronts for route in front.routes)
@@ -49,7 +56,9 @@ class Application:
         self.observers = context.observers
         self._fronts = fronts
         self._grpc = grpc
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="api")
+        self._pool = workers or ThreadPoolExecutor(WORKERS, thread_name_prefix="api")
+        self._pressure = pressure or Pressure()
+        self._draining = asyncio.Event()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -60,9 +69,16 @@ class Application:
                 await self._grpc(scope, receive, send)
             else:
                 await self._answer(scope, headers, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # 403: there are none here
+
+    def drain(self) -> None:
+        """The server ends: event streams say so and stop. On the event loop."""
+        self._draining.set()
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.gate.close()
 
     async def _answer(self, scope: AsgiScope, headers: dict[str, str], receive: Receive, send: Send) -> None:
         began = time.monotonic()
@@ -70,17 +86,21 @@ class Application:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         match = self.router.find(method, path)
         notes: dict[str, str] = {}
+        asker = _Asker()
         try:
-            reply = await self._handled(scope, headers, path, match, receive, notes)
+            reply = await self._handled(scope, headers, path, match, receive, notes, asker)
         except Exception as error:  # noqa: BLE001 - the one place where a request's error ends
             reply = self._refusal(path, error)
         reply.headers.update(notes)
         name = match.route.name if match else "none"
         try:
-            await _send_reply(reply, receive, send, head=scope["method"] == "HEAD")
+            await self._send_reply(reply, receive, send, head=scope["method"] == "HEAD")
         finally:
+            seconds = time.monotonic() - began
             for observe in self.observers:
-                observe(name, scope["method"], reply.status, time.monotonic() - began)
+                observe(name, scope["method"], reply.status, seconds)
+            # never the path or query: names of things and tokens stand there
+            _access.info("%s %s %d %.1f ms %s", name, scope["method"], reply.status, seconds * 1000, asker.name)
 
     async def _handled(
         self,
@@ -90,9 +110,16 @@ class Application:
         match: Match | None,
         receive: Receive,
         notes: dict[str, str],
+        asker: _Asker,
     ) -> Reply:
         peer = (scope.get("client") or ("", 0))[0]
-        identity = self.gate.admit(Arrival(headers, peer or "", scope.get("scheme") == "https"))
+        arrival = Arrival(headers, peer or "", scope.get("scheme") == "https")
+        identity = self.gate.admit(arrival)
+        asker.name = identity.name
+        asked_first = self.gate.preflight(arrival, scope["method"])
+        if asked_first is not None:
+            return Reply(204, headers=asked_first)
+        notes.update(self.gate.sharing(arrival))
         if match is None:
             self.gate.authorise(identity, READ_ANY)  # what is there is not told to nobody
             return self._no_route(scope["method"], path)
@@ -111,15 +138,46 @@ class Application:
             base_url=f"{scope.get('scheme', 'http')}://{headers.get('host', '')}",
             notes=notes,
         )
-        body = _limited(headers, receive, route.limit)
+        limit = self.gate.policy.body_limit if route.limit == JSON_LIMIT else route.limit
+        body = _limited(headers, receive, limit)
+        if route.access.scope is Scope.PUBLIC:  # probes are answered by a server that has too much to do
+            return await self._called(route, call, body)
+        with self._pressure.one_more() as load:
+            return await self._called(route, call, body, load)
+
+    async def _called(self, route: Route, call: Call, body: AsyncIterator[bytes], load: Load | None = None) -> Reply:
         if route.streams:
             call.stream = body
         else:
-            call.content = b"".join([chunk async for chunk in body])
+            call.content = await _whole(body, load)
         if inspect.iscoroutinefunction(route.handler):
             return await route.handler(call)  # type: ignore[no-any-return]
         reply = await asyncio.get_running_loop().run_in_executor(self._pool, route.handler, call)
         return await reply if inspect.isawaitable(reply) else reply
+
+    async def _send_reply(self, reply: Reply, receive: Receive, send: Send, *, head: bool) -> None:
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+        headers.append((b"content-type", reply.content_type.encode("latin-1")))
+        headers.append((b"x-content-type-options", b"nosniff"))
+        if isinstance(reply.body, bytes):
+            if "content-length" not in reply.headers:
+                headers.append((b"content-length", str(len(reply.body)).encode()))
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "http.response.body", "body": b"" if head else reply.body})
+            return
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        events = reply.content_type.startswith("text/event-stream")
+        ends = [asyncio.ensure_future(_until_gone(receive))]
+        if events:
+            ends.append(asyncio.ensure_future(self._draining.wait()))
+        try:
+            await _send_chunks(reply.body, ends, send)
+        finally:
+            for end in ends:
+                end.cancel()
+            close = getattr(reply.body, "aclose", None)
+            if close is not None:
+                await close()
 
     def _no_route(self, method: str, path: str) -> Reply:
         allowed = self.router.methods(path)
@@ -131,10 +189,10 @@ class Application:
         return self._worded(path, Status(Code.NOT_FOUND, f"there is nothing at {path}", 404))
 
     def _refusal(self, path: str, error: Exception) -> Reply:
-        status = status_of(error)
+        status = Status(Code.CANCELLED, str(error), 408) if isinstance(error, ClientGone) else status_of(error)
         if status.code is Code.INTERNAL:
             _log.error("a request to %s met a defect", path, exc_info=error)
-        elif not isinstance(error, InputRefused):
+        elif not isinstance(error, InputRefused | ClientGone):
             _log.warning("a request to %s failed: %s", path, error)
         reply = self._worded(path, status)
         if status.retry_after:
@@ -148,17 +206,29 @@ class Application:
         return Reply(status.http, msgspec.json.encode(error(status)))
 
 
+class _Asker:
+    """Who made a request, for the log; unknown until the gate has said so."""
+
+    __slots__ = ("name",)
+
+    def __init__(self) -> None:
+        self.name = "-"
+
+
 def project_of(route: Route, variables: Mapping[str, str]) -> str:
     """The project that a request names. Raises InputRefused when its route needs one and there is none."""
-    if route.project is not None:
-        return route.project(variables)
+    return route.project(variables) if route.project is not None else named_project(variables, route.template)
+
+
+def named_project(variables: Mapping[str, str], place: str) -> str:
+    """Of the first resource name. Raises InputRefused when there is none."""
     for value in variables.values():
         found = _PROJECT.search(value)
         if found:
             return found[1]
     if "project" in variables:
         return variables["project"]
-    raise InputRefused("names no project", place=route.template)
+    raise InputRefused("names no project", place=place)
 
 
 async def _limited(headers: Mapping[str, str], receive: Receive, limit: int) -> AsyncIterator[bytes]:
@@ -168,7 +238,7 @@ async def _limited(headers: Mapping[str, str], receive: Receive, limit: int) -> 
         raise _too_large(limit)
     read = 0
     while True:
-        message = await receive()
+        message = await _next(receive)
         if message["type"] == "http.disconnect":
             raise ClientGone("the client went away")
         chunk = message.get("body", b"")
@@ -181,6 +251,27 @@ async def _limited(headers: Mapping[str, str], receive: Receive, limit: int) -> 
             return
 
 
+async def _next(receive: Receive) -> Mapping[str, Any]:
+    try:
+        async with asyncio.timeout(CHUNK_SECONDS):
+            return await receive()
+    except TimeoutError:
+        raise ClientGone("the body did not come") from None
+
+
+async def _whole(body: AsyncIterator[bytes], load: Load | None) -> bytes:
+    chunks = []
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in body:
+                if load is not None:
+                    load.add(len(chunk))
+                chunks.append(chunk)
+    except TimeoutError:
+        raise ClientGone("the body did not come in time") from None
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"the body is larger than {limit} bytes")
 
@@ -189,34 +280,16 @@ class ClientGone(CairnError):
     """The client closed the connection before its request was complete."""
 
 
-async def _send_reply(reply: Reply, receive: Receive, send: Send, *, head: bool) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
-    headers.append((b"content-type", reply.content_type.encode("latin-1")))
-    headers.append((b"x-content-type-options", b"nosniff"))
-    if isinstance(reply.body, bytes):
-        if "content-length" not in reply.headers:
-            headers.append((b"content-length", str(len(reply.body)).encode()))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if head else reply.body})
-        return
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    gone = asyncio.ensure_future(_until_gone(receive))
-    try:
-        await _send_chunks(reply.body, gone, send)
-    finally:
-        gone.cancel()
-        close = getattr(reply.body, "aclose", None)
-        if close is not None:
-            await close()
-
-
-async def _send_chunks(chunks: AsyncIterator[bytes], gone: asyncio.Future[None], send: Send) -> None:
+async def _send_chunks(chunks: AsyncIterator[bytes], ends: Sequence[asyncio.Future[Any]], send: Send) -> None:
+    """Until there are no more, or one of `ends` is: the client gone first, then the server's drain."""
     while True:
         coming = asyncio.ensure_future(anext(chunks, None))
-        await asyncio.wait((coming, gone), return_when=asyncio.FIRST_COMPLETED)
-        if gone.done():
+        await asyncio.wait((coming, *ends), return_when=asyncio.FIRST_COMPLETED)
+        if any(end.done() for end in ends):
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
+            if not ends[0].done():
+                await send({"type": "http.response.body", "body": _DRAINING})
             return
         chunk = coming.result()
         await send({"type": "http.response.body", "body": chunk or b"", "more_body": chunk is not None})
@@ -224,9 +297,10 @@ async def _send_chunks(chunks: AsyncIterator[bytes], gone: asyncio.Future[None],
             return
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _until_gone(receive: Receive) -> bool:
     while (await receive())["type"] != "http.disconnect":
         pass
+    return True
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -1,41 +1,75 @@
-"""One process, one port: the engine in its thread, HTTP/1.1 and gRPC (HTTP/2) on the event loop.
-
-hypercorn tells the two apart by the first bytes of a connection, or by ALPN below TLS.
-"""
+"""One process, one port: the engine in its thread, HTTP/1.1 and HTTP/2 with gRPC on the event loop, TLS or not."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
+import os
+import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cairn.api.accounts.gate import Gate
-from cairn.api.application import Application
+from cairn.api.application import WORKERS, Application
+from cairn.api.binding import address_of, bind
 from cairn.api.context import Context
 from cairn.api.host import EngineHost
+from cairn.api.pressure import Pressure
+from cairn.schedules.ticking import Ticker
 
 if TYPE_CHECKING:
+    from cairn.api.connections import Limits, Listener
     from cairn.api.front import Front
+    from cairn.api.tls import Tls
+    from cairn.domain.runs import Run
+    from cairn.engine.ports import Batch
     from cairn.wiring import Cairn
 
+DRAIN_SECONDS = 10.0
 _log = logging.getLogger("cairn.server")
 
 
 class Server:
     """A home, served. `run` blocks until `stop`, which any thread or signal handler may call."""
 
-    def __init__(self, cairn: Cairn, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Binds at once, so that the port is known. Raises OSError."""
+    def __init__(
+        self,
+        cairn: Cairn,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        limits: Limits | None = None,
+        drain_seconds: float = DRAIN_SECONDS,
+        check_answers: bool = False,
+    ) -> None:
+        """Binds at once, so that the port is known. Raises InputRefused when it cannot, ConfigurationError for a
+        certificate that is none. `check_answers`: every Vertex answer is held to its type, for tests."""
         self.cairn = cairn
-        self._socket = socket.create_server((host, port), family=_family(host), backlog=1024)
-        address = self._socket.getsockname()
-        name = f"[{address[0]}]" if ":" in address[0] else address[0]
+        self._socket = bind(host, port)
+        self._limits = limits
+        self._drain_seconds = drain_seconds
+        self.tls = _tls(cairn, host)
+        address = address_of(self._socket)
         self.engine_host = EngineHost(cairn)
-        self.context = Context(cairn, self.engine_host, url=f"http://{name}:{address[1]}", started=time.time())
-        self.application = Application(self.context, fronts(self.context), Gate(self.context))
+        self.context = Context(cairn, self.engine_host, url=f"http://{address}", started=time.time())
+        if check_answers:
+            self.context.shared["check_answers"] = True
+        gate = Gate(self.context)
+        workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="api")
+        pressure = Pressure()
+        self.application = Application(
+            self.context,
+            fronts(self.context),
+            gate,
+            grpc=_grpc(self.context, gate, workers, pressure),
+            workers=workers,
+            pressure=pressure,
+        )
+        self.ticker = Ticker(cairn.schedules, self.engine_host.offer)
+        self.engine_host.observers.append(self._ended)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
 
@@ -43,39 +77,70 @@ class Server:
     def url(self) -> str:
         return self.context.url
 
+    @property
+    def tls_url(self) -> str:
+        """The same port over TLS; "" where that is off."""
+        return self.url.replace("http://", "https://", 1) if self.tls is not None else ""
+
     def run(self, ready: Callable[[], None] | None = None) -> None:
         """Serve until `stop`. `ready` is called once requests are answered."""
         self.engine_host.start()
+        self.ticker.start()
         try:
             asyncio.run(self._serve(ready))
         finally:
+            self._socket.close()
             self.application.close()
+            self.ticker.close()
             self.engine_host.close()
 
+    def _ended(self, run: Run, batch: Batch) -> None:
+        if run.schedule and batch.runs and run.state.terminal:  # the next one may wait for it
+            self.ticker.wake()
+
     def stop(self) -> None:
+        """Begin to end: not ready any more, nothing new is taken, what runs has `drain_seconds`."""
         self.context.draining = True
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
 
+    def stop_on_signals(self) -> None:
+        """SIGTERM and SIGINT stop; a second one ends the process where it stands, which costs nothing recorded."""
+
+        def heard(number: int, _frame: Any) -> None:
+            if self.context.draining:
+                os._exit(128 + number)
+            self.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, heard)
+
     async def _serve(self, ready: Callable[[], None] | None) -> None:
-        from hypercorn.asyncio import serve
-        from hypercorn.config import Config
+        from cairn.api.connections import Limits, Listener
 
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         if self.context.draining:
             return
-        config = Config()
-        config.bind = [f"fd://{self._socket.detach()}"]
-        config.loglevel = "WARNING"
-        config.keep_alive_max_requests = 1_000_000_000
-        config.graceful_timeout = 5.0
-        config.include_server_header = False
-        serving = asyncio.ensure_future(serve(self.application, config, shutdown_trigger=self._stop.wait))  # type: ignore[arg-type]
-        await asyncio.sleep(0)
+        plain = self.tls is None or self.cairn.settings.server.behind_proxy
+        listener = Listener(
+            [self._socket],
+            self.application,
+            self._limits or Limits(),
+            self.tls.context if self.tls is not None else None,
+            plain_from_anywhere=plain,
+        )
+        listener.open()
         if ready is not None:
             self._loop.call_soon(ready)
-        await serving
+        await self._stop.wait()
+        await self._drain(listener)
+
+    async def _drain(self, listener: Listener) -> None:
+        began = time.monotonic()
+        self.application.drain()
+        await listener.drain(self._drain_seconds)
+        _log.info("drained in %.1f s", time.monotonic() - began)
 
 
 def fronts(context: Context) -> list[Front]:
@@ -89,5 +154,18 @@ def fronts(context: Context) -> list[Front]:
     return [one.front(context) for one in (own, accounts, storage, kfp, vertex)]
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+def _grpc(context: Context, gate: Gate, workers: ThreadPoolExecutor, pressure: Pressure) -> Any:
+    from cairn.api.grpc.front import GrpcFront
+
+    return GrpcFront(context, gate, workers, pressure)
+
+
+def _tls(cairn: Cairn, host: str) -> Tls | None:
+    settings = cairn.settings.server
+    if settings.tls == "off":
+        return None
+    from cairn.api.tls import Tls, names_of_this_machine
+
+    if settings.tls == "files":
+        return Tls.files(Path(settings.certificate).expanduser(), Path(settings.key).expanduser())
+    return Tls.local(cairn.home.tls, [*names_of_this_machine(host), *settings.allowed_hosts])
