@@ -9,6 +9,7 @@ CairnError
 │   ├── NotFound            a run, task or artifact that does not exist
 │   ├── AlreadyExists       a name that is taken
 │   ├── Conflict            it was changed by somebody else, or is in a state that does not allow this
+│   ├── WrongState          it is in a state that does not allow this
 │   ├── PreconditionFailed  what the request made a condition of does not hold
 │   ├── Unauthenticated     the API does not know who asks
 │   ├── PermissionDenied    the API knows, and they may not
@@ -82,6 +83,10 @@ class AlreadyExists(InputRefused):
 
 
 class Conflict(InputRefused):
+    """It does not allow this in the state it is in."""
+
+
+class WrongState(InputRefused):
     """It does not allow this in the state it is in."""
 
 

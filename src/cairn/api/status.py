@@ -58,6 +58,7 @@ _CODES: tuple[tuple[type[errors.CairnError], Code], ...] = (
     (errors.NotFound, Code.NOT_FOUND),
     (errors.AlreadyExists, Code.ALREADY_EXISTS),
     (errors.Conflict, Code.ABORTED),
+    (errors.WrongState, Code.FAILED_PRECONDITION),
     (errors.PreconditionFailed, Code.FAILED_PRECONDITION),
     (errors.Unauthenticated, Code.UNAUTHENTICATED),
     (errors.PermissionDenied, Code.PERMISSION_DENIED),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, Run
-from cairn.errors import InputRefused, NotFound
+from cairn.errors import AlreadyExists, InputRefused, NotFound
 from cairn.records import spills
 from cairn.records.connection import Connection, Row
 from cairn.records.encoding import Codec, encode
@@ -40,9 +40,9 @@ def locations(connection: Connection, project: str) -> list[str]:
 
 
 def insert(connection: Connection, run: Run, store_number: int, spec_text: str) -> int:
-    """Raises InputRefused when the job's id is taken."""
+    """Raises AlreadyExists when the job's id is taken."""
     if connection.one("SELECT 1 FROM runs WHERE store = ? AND job_id = ?", (store_number, run.job_id)):
-        raise InputRefused(f"a run with the id {run.job_id!r} exists already", remedy="choose another id")
+        raise AlreadyExists(f"a run with the id {run.job_id!r} exists already", remedy="choose another id")
     keep_spec(connection, run.spec_digest, spec_text)
     connection.run(
         "INSERT INTO runs (uid, store, job_id, request_id, pipeline_name, spec_digest, state, create_time, "
