@@ -89,8 +89,10 @@ class Router:
             return None
         found = {}
         for name, first, behind in end.variables:
-            part = segments[first:] if behind < 0 else segments[first:behind]
-            found[name] = "/".join(unquote(segment) for segment in part)
+            part = [unquote(segment) for segment in (segments[first:] if behind < 0 else segments[first:behind])]
+            if behind - first > 1 and any("/" in segment for segment in part):
+                return None  # projects/mine%2Flocations/… would be read as another resource than the one let in
+            found[name] = "/".join(part)
         return Match(end.route, found)
 
 

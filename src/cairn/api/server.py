@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cairn.api.accounts.gate import Gate
+from cairn.api.accounts.policy import check_bind
 from cairn.api.application import WORKERS, Application
 from cairn.api.binding import address_of, bind
 from cairn.api.context import Context
@@ -48,6 +49,7 @@ class Server:
         """Binds at once, so that the port is known. Raises InputRefused when it cannot, ConfigurationError for a
         certificate that is none. `check_answers`: every Vertex answer is held to its type, for tests."""
         self.cairn = cairn
+        policy = check_bind(cairn.settings, host or "0.0.0.0", cairn.records)
         self._socket = bind(host, port)
         self._limits = limits
         self._drain_seconds = drain_seconds
@@ -57,7 +59,7 @@ class Server:
         self.context = Context(cairn, self.engine_host, url=f"http://{address}", started=time.time())
         if check_answers:
             self.context.shared["check_answers"] = True
-        gate = Gate(self.context)
+        gate = Gate(self.context, policy)
         workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="api")
         pressure = Pressure()
         self.application = Application(

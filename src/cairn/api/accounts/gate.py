@@ -11,12 +11,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from cairn.api.access import EVERY_PROJECT, Access, Identity, Role, Scope, require
 from cairn.api.accounts.authentication import Authentication
 from cairn.api.accounts.limits import RateLimit
-from cairn.api.accounts.policy import check_bind
+from cairn.api.accounts.policy import is_loopback
 from cairn.errors import PermissionDenied, Unauthenticated
 
 if TYPE_CHECKING:
@@ -44,11 +43,10 @@ class Gate:
     """`admit` says who it is, `authorise` whether they may. Threads: any; neither blocks, but for a look into the
     records at a token that has not come for some seconds."""
 
-    def __init__(self, context: Context, policy: Policy | None = None) -> None:
-        """`policy`: of `check_bind`; without it, checked here for the address in `context.url`. Raises
-        ConfigurationError."""
+    def __init__(self, context: Context, policy: Policy) -> None:
+        """`policy`: what `check_bind` says of the address that is listened on."""
         cairn = context.cairn
-        self.policy = policy or check_bind(cairn.settings, urlsplit(context.url).hostname or "", cairn.records)
+        self.policy = policy
         self.authentication = Authentication(cairn.home.server, cairn.records, self.policy.names)
         self._requests = RateLimit(self.policy.rate, self.policy.burst)
         self._failures = RateLimit(*_FAILURES)
@@ -57,7 +55,7 @@ class Gate:
     def admit(self, arrival: Arrival) -> Identity:
         """Check host and origin, authenticate, count against the rate. NOBODY when no credentials came and some are
         needed. Raises Unauthenticated for wrong ones, PermissionDenied for a wrong host or origin, TooManyRequests."""
-        if self.policy.only_secure and not arrival.secure:
+        if self.policy.only_secure and not (arrival.secure or is_loopback(arrival.peer)):
             raise PermissionDenied("this server is for TLS only beyond loopback", remedy="say https://")
         self._check_host(arrival)
         self._check_origin(arrival)

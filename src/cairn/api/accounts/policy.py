@@ -26,7 +26,7 @@ class Policy(msgspec.Struct, frozen=True):
     any_address: bool = False  # … and every literal address: no page of elsewhere can have one of ours for its name
     origins: frozenset[str] = frozenset()  # of other sites, whose pages may call
     behind_proxy: bool = False
-    only_secure: bool = False  # what comes in clear text is refused: a port may speak both
+    only_secure: bool = False  # clear text is refused, but from this machine: a port may speak both
     rate: float = 0.0  # requests per second of one identity; 0: no limit
     burst: int = 1000
     body_limit: int = 32 * 1024 * 1024  # bytes of a JSON body
@@ -67,7 +67,7 @@ def policy_of(settings: Settings, host: str = "") -> Policy:
     return Policy(
         host,
         login,
-        frozenset(names),
+        frozenset(names - {""}),
         any_address=not local,
         origins=frozenset(origin.lower().rstrip("/") for origin in server.allowed_origins),
         behind_proxy=server.behind_proxy,
@@ -101,7 +101,7 @@ def check_bind(settings: Settings, host: str = "", records: CredentialRecords | 
             place='[server] tls = "off"',
             remedy='set tls = "local" or "files", or behind_proxy = true where a proxy terminates TLS',
         )
-    if exposed and records is not None and not records.has_credentials(time.time_ns() // 1000):
+    if not is_loopback(policy.host) and records is not None and not records.has_credentials(time.time_ns() // 1000):
         raise ConfigurationError(
             f"nobody could log in to a server on {policy.host}: no credential is recorded",
             place="[server]",

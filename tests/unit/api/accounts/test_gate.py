@@ -8,11 +8,11 @@ import pytest
 
 from cairn.api.access import ADMINISTER, PUBLIC, READ, READ_ANY, WRITE, WRITE_ANY, Identity, Role, require, visible
 from cairn.api.accounts.gate import NOBODY, OWNER, Arrival, Gate
-from cairn.api.accounts.policy import policy_of
+from cairn.api.accounts.policy import check_bind, policy_of
 from cairn.api.accounts.registry import create_token
 from cairn.config.home import Home
 from cairn.config.settings import ServerSettings, Settings
-from cairn.errors import ConfigurationError, NotFound, PermissionDenied, TooManyRequests, Unauthenticated
+from cairn.errors import NotFound, PermissionDenied, TooManyRequests, Unauthenticated
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def make_gate(records, tmp_path):
         home = Home(tmp_path)
         cairn = SimpleNamespace(settings=Settings(server=ServerSettings(**server)), home=home, records=records)
         context = SimpleNamespace(cairn=cairn, url=f"http://{host}:1", shared={})
-        made.append(Gate(context, policy))
+        made.append(Gate(context, policy or check_bind(cairn.settings, host, records)))
         return made[-1]
 
     yield make
@@ -135,17 +135,13 @@ def test_a_preflight_is_answered_for_allowed_origins(make_gate):
         gate.admit(arrival(origin="https://evil.com", access_control_request_method="POST"))
 
 
-def test_a_gate_that_is_given_no_policy_checks_where_it_stands(make_gate):
-    with pytest.raises(ConfigurationError):
-        make_gate("0.0.0.0")
-
-
 def test_beyond_loopback_clear_text_is_refused(make_gate, records):
     create_token(records, "ann", {"p": "viewer"})
     gate = make_gate("0.0.0.0", tls="local")
     with pytest.raises(PermissionDenied, match="TLS"):
         gate.admit(arrival())
     assert gate.admit(arrival(secure=True)) is NOBODY
+    assert gate.admit(arrival(peer="127.0.0.1")) is NOBODY
 
 
 def test_roles_and_boundaries(make_gate):
