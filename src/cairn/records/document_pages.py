@@ -8,7 +8,17 @@ from cairn.domain.documents import Document
 from cairn.filters.tree import Filter, Order
 from cairn.records.connection import Connection
 from cairn.records.documents import FIELDS, read_rows
-from cairn.records.filtering import Column, Condition, compile_filter, label_rows, member, number, text, time
+from cairn.records.filtering import (
+    Column,
+    Condition,
+    compile_filter,
+    label_rows,
+    member,
+    number,
+    text,
+    text_member,
+    time,
+)
 from cairn.records.paging import paging
 
 COLUMNS: dict[str, Column] = {
@@ -33,6 +43,7 @@ def columns(kind: str, dialect: str) -> dict[str, Column]:
         "end_time": time(member("d.body", "end", "BIGINT", dialect)),
         "next_run_time": time(member("d.body", "next_run_time", "BIGINT", dialect)),
         "create_pipeline_job_request": number("1"),
+        "experiment": text(text_member("d.body", ("submission", "experiment"), dialect)),
     }
 
 

@@ -274,6 +274,14 @@ def member(sql: str, name: str, type_: str, dialect: Dialect) -> str:
     return f"coalesce((({_json(sql, dialect)})->>'{name}')::{type_}, 0)"
 
 
+def text_member(sql: str, path: Sequence[str], dialect: Dialect) -> str:
+    """The text at a path in a JSON column as SQL of its own, '' where it is not there. `path` is ours."""
+    if dialect == "sqlite":
+        return f"coalesce(json_extract({_json(sql, dialect)}, '$.{'.'.join(path)}'), '')"
+    within = "".join(f"->'{name}'" for name in path[:-1])
+    return f"coalesce((({_json(sql, dialect)}){within})->>'{path[-1]}', '')"
+
+
 def as_text(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
