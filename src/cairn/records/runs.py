@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
-from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, Run
+from cairn.domain.runs import Run
 from cairn.errors import AlreadyExists, InputRefused, NotFound
 from cairn.records import spills
 from cairn.records.connection import Connection, Row
@@ -150,6 +150,11 @@ def open_count(connection: Connection, project: str, location: str, schedule: st
     return int(row[0]) if row else 0
 
 
+def by_job_id(connection: Connection, project: str, location: str, job_id: str) -> Run | None:
+    row = connection.one(f"{_READ} WHERE r.{_IN_STORE} AND r.job_id = ?", (project, location, job_id))
+    return read_row(row) if row else None
+
+
 def keep_spec(connection: Connection, digest: str, spec_text: str) -> None:
     connection.run(
         "INSERT INTO specs (digest, content) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", (digest, spec_text)
@@ -163,59 +168,30 @@ def spec(connection: Connection, digest: str) -> str:
     return str(row[0])
 
 
-def find(
-    connection: Connection, reference: str, project: str = DEFAULT_PROJECT, location: str = DEFAULT_LOCATION
-) -> Run:
+def find(connection: Connection, reference: str, project: str = "", location: str = "") -> Run:
     """By uid, by job id, or by the first four or more characters of a uid. Raises NotFound, and InputRefused
     listing the candidates when there are several."""
+    within, place = "", []
+    for column, value in (("project", project), ("location", location)):
+        if value:
+            within += f" AND r.store IN (SELECT n FROM metadata_stores WHERE {column} = ?)"
+            place.append(value)
     exact = connection.query(
-        f"{_READ} WHERE r.uid = ? OR (r.job_id = ? AND r.{_IN_STORE})", (reference, reference, project, location)
+        f"{_READ} WHERE (r.uid = ? OR r.job_id = ?){within} ORDER BY r.n DESC LIMIT 9", [reference, reference, *place]
     )
-    if exact:
-        return read_row(exact[0])
-    near = []
-    if len(reference) >= 4:
-        bounds = (reference.lower(), reference.lower() + "\x7f", project, location)
-        near = connection.query(
-            f"{_READ} WHERE r.uid >= ? AND r.uid < ? AND r.{_IN_STORE} ORDER BY r.n DESC LIMIT 9", bounds
-        )
-    if not near:
+    named = [run for run in map(read_row, exact) if run.uid == reference]
+    found = named or [read_row(row) for row in exact]
+    if not found and len(reference) >= 4:
+        bounds = [reference.lower(), reference.lower() + "\x7f", *place]
+        near = connection.query(f"{_READ} WHERE r.uid >= ? AND r.uid < ?{within} ORDER BY r.n DESC LIMIT 9", bounds)
+        found = [read_row(row) for row in near]
+    if not found:
         raise NotFound(f"there is no run {reference!r}", remedy="`cairn runs list` shows the runs of this home")
-    if len(near) > 1:
-        names = ", ".join(f"{run.uid} ({run.job_id})" for run in map(read_row, near[:8]))
-        raise InputRefused(
-            f"{reference!r} is the beginning of several runs' ids: {names}", remedy="give more characters"
-        )
-    return read_row(near[0])
-
-
-def listed(
-    connection: Connection,
-    *,
-    project: str,
-    location: str,
-    states: Sequence[str],
-    pipeline: str,
-    labels: Sequence[tuple[str, str]],
-    before: str,
-    limit: int,
-) -> list[Run]:
-    """Newest first; those older than the run whose uid is `before`."""
-    where, values = [f"r.{_IN_STORE}"], [project, location]
-    if states:
-        where.append(f"r.state IN ({','.join('?' * len(states))})")
-        values += states
-    if pipeline:
-        where.append("r.pipeline_name = ?")
-        values.append(pipeline)
-    for name, value in labels:
-        where.append("EXISTS (SELECT 1 FROM run_labels l WHERE l.run = r.n AND l.name = ? AND l.value = ?)")
-        values += [name, value]
-    if before:
-        where.append("r.n < (SELECT n FROM runs WHERE uid = ?)")
-        values.append(before)
-    rows = connection.query(f"{_READ} WHERE {' AND '.join(where)} ORDER BY r.n DESC LIMIT ?", [*values, limit])
-    return [read_row(row) for row in rows]
+    if len(found) > 1:
+        names = ", ".join(f"{run.uid} ({run.job_id} in {run.project}/{run.location})" for run in found[:8])
+        said = "the job id of several runs" if exact else "the beginning of several runs' ids"
+        raise InputRefused(f"{reference!r} is {said}: {names}", remedy="give a run's uid, or more characters of it")
+    return found[0]
 
 
 def unfinished(connection: Connection) -> list[Run]:

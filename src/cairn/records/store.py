@@ -29,7 +29,7 @@ from cairn.records import (
     journal,
     ledger,
     lineage,
-    metadata,
+    metadata_writes,
     owners,
     requests,
     runs,
@@ -45,7 +45,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Records(metadata.MetadataReads):
+class Records(metadata_writes.MetadataWrites):
     """Implements `engine.ports.Journal`, `engine.ports.RunRecords`, `metadata.MetadataRecords` and what the
     command line reads. Made by `open_records`.
 
@@ -301,35 +301,27 @@ class Records(metadata.MetadataReads):
         """The journal's last number: when it has not moved, nothing has changed. A few microseconds."""
         return self._read(journal.last)
 
-    def find_run(self, reference: str, *, project: str = DEFAULT_PROJECT, location: str = DEFAULT_LOCATION) -> Run:
-        """By uid, job id, or the first four or more characters of a uid. Raises NotFound, or InputRefused with the
-        candidates."""
+    def find_run(self, reference: str, *, project: str = "", location: str = "") -> Run:
+        """By uid, job id, or the first four or more characters of a uid; "": in any project or location. Raises
+        NotFound, or InputRefused with the candidates."""
         return self._read(runs.find, reference, project, location)
 
     def list_runs(
         self,
         *,
-        project: str = DEFAULT_PROJECT,
-        location: str = DEFAULT_LOCATION,
+        project: str = "",
+        location: str = "",
         states: Sequence[RunState] = (),
         pipeline: str = "",
         labels: Mapping[str, str] | None = None,
-        before: str = "",
         limit: int = 100,
     ) -> list[Run]:
-        """Newest first. `before` is the uid of the last run of the page before."""
-        return self._read(
-            lambda connection: runs.listed(
-                connection,
-                project=project,
-                location=location,
-                states=states,
-                pipeline=pipeline,
-                labels=tuple((labels or {}).items()),
-                before=before,
-                limit=limit,
-            )
-        )
+        """The newest first; "": of every project, location or pipeline."""
+        from cairn.filters.runs import wanted_runs
+
+        where = wanted_runs(states, pipeline, labels or {})
+        projects = [project] if project else None
+        return self.page_runs(projects=projects, location=location, where=where, limit=limit)[0]
 
     def projects(self) -> list[str]:
         """Every project that something was recorded in."""
@@ -381,6 +373,9 @@ class Records(metadata.MetadataReads):
     def open_run_count(self, project: str, location: str, schedule: str) -> int:
         """How many runs of a schedule have not ended."""
         return self._read(runs.open_count, project, location, schedule)
+
+    def run_by_job_id(self, project: str, location: str, job_id: str) -> Run | None:
+        return self._read(runs.by_job_id, project, location, job_id)
 
     def requested_run(self, project: str, location: str, request_id: str) -> Run | None:
         """The run that a request has made."""

@@ -1,0 +1,220 @@
+"""A run as aiplatform.v1 `PipelineJob`, canonical JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cairn.api.vertex.names import Place, artifact_name, context_name, execution_name
+from cairn.api.vertex.times import put, timestamp
+from cairn.domain.artifacts import Artifact
+from cairn.domain.lineage import ExecutionState
+from cairn.domain.runs import Failure, Run, TaskRecord
+from cairn.domain.states import RunState, TaskState
+from cairn.domain.values import Spilled
+
+if TYPE_CHECKING:
+    from cairn.wiring import Cairn
+
+_TASK_STATES = {
+    TaskState.PENDING: "PENDING",
+    TaskState.RUNNING: "RUNNING",
+    TaskState.SUCCEEDED: "SUCCEEDED",
+    TaskState.FAILED: "FAILED",
+    TaskState.SKIPPED: "NOT_TRIGGERED",
+    TaskState.CANCELLED: "CANCELLED",
+}
+_EXECUTION_STATES = {
+    TaskState.PENDING: ExecutionState.NEW,
+    TaskState.RUNNING: ExecutionState.RUNNING,
+    TaskState.SUCCEEDED: ExecutionState.COMPLETE,
+    TaskState.FAILED: ExecutionState.FAILED,
+    TaskState.SKIPPED: ExecutionState.CANCELLED,
+    TaskState.CANCELLED: ExecutionState.CANCELLED,
+}
+_POLICIES = {"slow": "PIPELINE_FAILURE_POLICY_FAIL_SLOW", "fast": "PIPELINE_FAILURE_POLICY_FAIL_FAST"}
+
+
+def job_name(run: Run) -> str:
+    return f"{Place(run.project, run.location)}/pipelineJobs/{run.job_id}"
+
+
+def job_view(run: Run, spec: msgspec.Raw | None = None, detail: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`spec`: the pipeline's; `detail`: `job_detail`. Both are left out of a list's entries when not asked for."""
+    found: dict[str, Any] = {"name": job_name(run), "displayName": run.display_name}
+    put(
+        found,
+        createTime=run.create_time,
+        startTime=run.start_time,
+        endTime=run.end_time,
+        updateTime=max(run.update_time, run.create_time),
+    )
+    if spec is not None:
+        found["pipelineSpec"] = spec
+    found["state"] = f"PIPELINE_STATE_{run.state}"
+    if detail is not None:
+        found["jobDetail"] = detail
+    error = status(run.error)
+    if error is None and run.state is RunState.CANCELLED:
+        error = {"code": 1, "message": "the job was cancelled"}
+    if error is not None and run.state in (RunState.FAILED, RunState.CANCELLED):
+        found["error"] = error
+    if run.labels:
+        found["labels"] = run.labels
+    found["runtimeConfig"] = _runtime(run)
+    found |= run.client.get("vertex", {})
+    if run.schedule:
+        found["scheduleName"] = f"{Place(run.project, run.location)}/schedules/{run.schedule}"
+    return found
+
+
+def spec_of(cairn: Cairn, digest: str) -> msgspec.Raw:
+    """The PipelineSpec of a recorded pipeline, whose text may have the platform's configuration beside it."""
+    text = cairn.records.spec_text(digest)
+    outer = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    return outer.get("pipelineSpec") or outer.get("pipeline_spec") or msgspec.Raw(text.encode())
+
+
+def job_detail(cairn: Cairn, run: Run) -> dict[str, Any]:
+    place = Place(run.project, run.location)
+    tasks = cairn.records.tasks(run.uid)
+    return {
+        "pipelineContext": _context(place, run.pipeline_name, "system.Pipeline", run),
+        "pipelineRunContext": _context(place, run.job_id, "system.PipelineRun", run, parent=run.pipeline_name),
+        "taskDetails": task_details(place, run, tasks),
+    }
+
+
+def task_details(place: Place, run: Run, tasks: Sequence[TaskRecord]) -> list[dict[str, Any]]:
+    ids = {task.path: task_id(task) for task in tasks}
+    return [_task(place, run, task, ids) for task in tasks]
+
+
+def task_id(task: TaskRecord) -> int:
+    """The same int64 at any time, from the task's own UUID."""
+    return int(task.uid.replace("-", "")[:16], 16) & (2**63 - 1)
+
+
+def status(failure: Failure | None) -> dict[str, Any] | None:
+    """google.rpc.Status."""
+    if failure is None:
+        return None
+    text = f"{failure.place}: {failure.message}" if failure.place else failure.message
+    return {"code": failure.code, "message": f"{text} ({failure.remedy})" if failure.remedy else text}
+
+
+def artifact_view(place: Place, artifact: Artifact) -> dict[str, Any]:
+    told = {
+        "name": artifact_name(place, artifact.id),
+        "displayName": artifact.display_name,
+        "uri": artifact.uri,
+        "etag": str(artifact.update_time or artifact.create_time),
+        "labels": artifact.labels,
+        "state": artifact.state,
+        "schemaTitle": artifact.type.schema_title,
+        "schemaVersion": artifact.type.schema_version,
+        "description": artifact.description,
+        "metadata": artifact.metadata,
+    }
+    found: dict[str, Any] = {name: value for name, value in told.items() if value}
+    put(found, createTime=artifact.create_time, updateTime=artifact.update_time or artifact.create_time)
+    return found
+
+
+def _runtime(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = {"failurePolicy": _POLICIES.get(run.settings.failure_policy, _POLICIES["slow"])}
+    if run.pipeline_root:
+        found["gcsOutputDirectory"] = run.pipeline_root
+    values = {name: value for name, value in run.parameters.items() if value is not None}
+    if values:
+        found["parameterValues"] = values
+    if run.input_artifacts:
+        found["inputArtifacts"] = {name: {"artifactId": one[0].id} for name, one in run.input_artifacts.items() if one}
+    return found
+
+
+def _context(place: Place, id_: str, schema: str, run: Run, *, parent: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": context_name(place, id_),
+        "displayName": id_,
+        "schemaTitle": schema,
+        "schemaVersion": "0.0.1",
+        "createTime": timestamp(run.create_time),
+        "updateTime": timestamp(run.create_time),
+    }
+    if parent:
+        found["parentContexts"] = [context_name(place, parent)]
+    return found
+
+
+def _task(place: Place, run: Run, task: TaskRecord, ids: Mapping[str, int]) -> dict[str, Any]:
+    state = _state(run, task)
+    found: dict[str, Any] = {"taskId": str(ids[task.path]), "taskName": task.name}
+    parent = _parent(task)
+    if parent in ids:
+        found["parentTaskId"] = str(ids[parent])
+    put(found, createTime=task.create_time, startTime=task.start_time, endTime=task.end_time)
+    if task.kind == "leaf":
+        found["executorDetail"] = {"containerDetail": {}}
+    found["state"] = state
+    if task.execution_id and task.start_time:
+        found["execution"] = _execution(place, task)
+    error = status(task.error)
+    if error is not None:
+        found["error"] = error
+    found["pipelineTaskStatus"] = _history(task, state, error)
+    for name, artifacts in (("inputs", task.inputs.artifacts), ("outputs", task.outputs.artifacts)):
+        if artifacts:
+            found[name] = {
+                key: {"artifacts": [artifact_view(place, one) for one in several]} for key, several in artifacts.items()
+            }
+    found["taskUniqueName"] = ".".join(task.path.split("/"))
+    return found
+
+
+def _parent(task: TaskRecord) -> str:
+    """The path of what a task lies in: its DAG's or iteration's, an iteration's loop."""
+    return task.path.rpartition("[")[0] if task.kind == "iteration" else task.path.rpartition("/")[0]
+
+
+def _state(run: Run, task: TaskRecord) -> str:
+    if task.cached:
+        return "SKIPPED"  # Vertex's word for a cache hit
+    if run.state is RunState.CANCELLING and not task.state.terminal:
+        return "CANCELLING" if task.state is TaskState.RUNNING else "CANCEL_PENDING"
+    return _TASK_STATES[task.state]
+
+
+def _history(task: TaskRecord, state: str, error: dict[str, Any] | None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if task.create_time:
+        found.append({"updateTime": timestamp(task.create_time), "state": "PENDING"})
+    if task.start_time and not task.cached and state != "NOT_TRIGGERED":
+        found.append({"updateTime": timestamp(task.start_time), "state": "RUNNING"})
+    if task.end_time:
+        last: dict[str, Any] = {"updateTime": timestamp(task.end_time), "state": state}
+        found.append({**last, "error": error} if error is not None else last)
+    return found
+
+
+def _execution(place: Place, task: TaskRecord) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": execution_name(place, task.execution_id),
+        "displayName": task.path,
+        "state": str(ExecutionState.CACHED if task.cached else _EXECUTION_STATES[task.state]),
+        "etag": str(task.end_time or task.start_time),
+        "schemaTitle": "system.ContainerExecution",
+        "schemaVersion": "0.0.1",
+        "metadata": dict(_values("input", task.inputs.parameters)) | dict(_values("output", task.outputs.parameters)),
+    }
+    put(found, createTime=task.create_time, updateTime=task.end_time or task.start_time)
+    return found
+
+
+def _values(prefix: str, parameters: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    for name, value in parameters.items():
+        if isinstance(value, dict) and value.get("kind") == "spilled" and "uri" in value:
+            value = value["uri"]
+        yield f"{prefix}:{name}", value.uri if isinstance(value, Spilled) else value
