@@ -237,7 +237,8 @@ class RecordsConformance:
         made = [records.create_run(a_run(labels={"turn": str(turn % 2)}), "{}") for turn in range(5)]
         other = records.create_run(a_run(pipeline_name="other", state=RunState.RUNNING), "{}")
         assert records.list_runs(limit=3) == [other, made[4], made[3]]
-        assert records.list_runs(limit=3, before=made[3].uid) == [made[2], made[1], made[0]]
+        _, token = records.page_runs(limit=3)
+        assert records.page_runs(limit=3, token=token) == ([made[2], made[1], made[0]], "")
         assert records.list_runs(states=[RunState.RUNNING]) == records.list_runs(pipeline="other") == [other]
         assert records.list_runs(labels={"turn": "1"}) == [made[3], made[1]]
         assert records.list_runs(project="elsewhere") == []

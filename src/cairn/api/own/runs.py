@@ -14,6 +14,7 @@ from cairn.domain.runs import Run, Submission
 from cairn.domain.states import RunState
 from cairn.engine import comparisons, differences, report
 from cairn.errors import InputRefused, NotFound, PermissionDenied
+from cairn.filters.runs import wanted_runs
 from cairn.spec.load import load_text
 from cairn.spec.types import Pipeline
 
@@ -46,16 +47,15 @@ def list_runs(call: Call) -> types.RunList:
         projects: frozenset[str] | None = frozenset({project}) if project else visible
     else:
         projects = frozenset({project}) if project else None
-    found = call.context.cairn.records.list_runs(
+    found, token = call.context.cairn.records.page_runs(
         projects=projects,
         location=call.first("location"),
-        states=[RunState(state)] if state else (),
-        pipeline=call.first("pipeline"),
-        before=call.first("page_token"),
-        limit=limit + 1,
+        where=wanted_runs([state] if state else [], call.first("pipeline"), {}),
+        query=f"{state}/{call.first('pipeline')}",
+        token=call.first("page_token"),
+        limit=limit,
     )
-    more = len(found) > limit
-    return types.RunList([summary(run) for run in found[:limit]], found[limit - 1].uid if more else "")
+    return types.RunList([summary(run) for run in found], token)
 
 
 def summary(run: Run) -> types.RunSummary:

@@ -26,12 +26,25 @@ _SHOWN_TASKS = 500
 @click.option("--state", "states", type=click.Choice(_STATES, case_sensitive=False), multiple=True, help="Only these.")
 @click.option("--pipeline", default="", metavar="NAME", help="Only runs of this pipeline.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Only runs with this label.")
+@click.option("--project", default="", metavar="PROJECT", help="Only runs of this project.")
+@click.option("--location", default="", metavar="LOCATION", help="Only runs of this location.")
 @click.option("--limit", default=30, show_default=True, help="At most so many.")
 @options.as_json
-def list_runs(*, states: tuple[str, ...], pipeline: str, labels: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """List runs, newest first."""
+def list_runs(
+    *,
+    states: tuple[str, ...],
+    pipeline: str,
+    labels: tuple[str, ...],
+    project: str,
+    location: str,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List runs of every project, newest first."""
     with opened() as cairn:
         found = cairn.records.list_runs(
+            project=project,
+            location=location,
             states=[RunState(state) for state in states],
             pipeline=pipeline,
             labels=dict(map(options.parse_label, labels)),
@@ -68,6 +81,8 @@ def _listed(cairn: Cairn, run: Run) -> dict[str, Any]:
     found = {
         "run_id": run.uid,
         "job_id": run.job_id,
+        "project": run.project,
+        "location": run.location,
         "pipeline": run.pipeline_name,
         "state": str(run.state),
         "parameters": report.read_outputs(run.parameters, cairn.store),
