@@ -19,9 +19,12 @@ from cairn.errors import UnsupportedFeature
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from cairn.artifacts.object_writing import Partial as Partial
     from cairn.artifacts.objects import LocalObjects
+    from cairn.artifacts.objects import OpenObject as OpenObject
     from cairn.artifacts.secrets import LocalSecrets
     from cairn.artifacts.store import LocalStore
+    from cairn.artifacts.uploads import Session as Session
     from cairn.artifacts.uploads import UploadSessions
     from cairn.domain.runs import RunSettings
     from cairn.engine.loop import Engine, Observer
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from cairn.engine.upkeep import Manifest, Upkeep
     from cairn.environments.service import UvEnvironments
     from cairn.experiments.service import ExperimentService
+    from cairn.metadata.editing import MetadataEditor
     from cairn.metadata.service import MetadataService
     from cairn.pipelines.service import PipelineService
     from cairn.records import Records
@@ -155,6 +159,12 @@ class Cairn:
         from cairn.metadata.service import MetadataService
 
         return MetadataService(self.records)
+
+    @cached_property
+    def metadata_editor(self) -> MetadataEditor:
+        from cairn.metadata.editing import MetadataEditor
+
+        return MetadataEditor(self.records)
 
     @cached_property
     def pipelines(self) -> PipelineService:

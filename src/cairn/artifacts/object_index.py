@@ -191,8 +191,8 @@ class Change:
 
 
 def _row(columns: Sequence[Any]) -> Row:
-    *rest, attributes = columns
-    return Row(*rest, attributes=msgspec.json.decode(attributes, type=Attributes))
+    values: list[Any] = [*columns[:-1], msgspec.json.decode(columns[-1], type=Attributes)]
+    return Row(*values)
 
 
 def _refused(error: sqlite3.OperationalError, path: Path) -> Exception:

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import threading
 from pathlib import Path
 from types import TracebackType
 
@@ -64,6 +65,7 @@ class Partial:
         except BaseException:
             os.close(self.descriptor)
             raise
+        self._lock = threading.Lock()  # a writer whose client is gone must not write to what is opened next
         self.sums = Sums(md5=md5)
         self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
 
@@ -77,8 +79,9 @@ class Partial:
             raise TooLarge(f"an object holds at most {OBJECT_LIMIT} bytes")
         rest = memoryview(content)
         try:
-            while rest:
-                rest = rest[os.write(self.descriptor, rest) :]
+            with self._lock:
+                while rest:
+                    rest = rest[os.write(self.descriptor, rest) :]
         except OSError as error:
             raise refused(error, str(self.path)) from None
         if self.sums.size == self.size:
@@ -92,9 +95,10 @@ class Partial:
         return self.sums
 
     def close(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        with self._lock:
+            if self.descriptor >= 0:
+                os.close(self.descriptor)
+                self.descriptor = -1
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)

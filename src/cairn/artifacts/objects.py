@@ -8,6 +8,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import stat as kinds
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,15 +43,21 @@ class OpenObject:
     def __init__(self, info: StoredObject, descriptor: int) -> None:
         self.info = info
         self.descriptor = descriptor
+        self._lock = threading.Lock()  # a reader whose client is gone must not read from what is opened next
 
     def read(self, start: int, count: int) -> bytes:
-        """Threads: any."""
-        return os.pread(self.descriptor, count, start) if self.descriptor >= 0 else b""
+        """Threads: any. Empty when it is closed."""
+        with self._lock:
+            return os.pread(self.descriptor, count, start) if self.descriptor >= 0 else b""
 
     def close(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        with self._lock:
+            if self.descriptor >= 0:
+                os.close(self.descriptor)
+                self.descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class LocalObjects:
@@ -135,6 +142,17 @@ class LocalObjects:
             self._swept = now
             object_writing.sweep(self._partial, time.time())
         return Partial.anew(self._partial, md5=md5)
+
+    def expect(self, bucket: str, name: str, conditions: Conditions = NO_CONDITIONS) -> None:
+        """What `put` would refuse whatever is sent; to be asked before it is."""
+        path = object_names.path_of(self.buckets.path(bucket), name)
+        if conditions != NO_CONDITIONS:
+            try:
+                before = self._seen(bucket, name, path, os.stat(path), self.index.row(bucket, name))
+            except OSError:
+                before = None
+            if not conditions.met(before):
+                raise _unmet()
 
     def put(
         self,

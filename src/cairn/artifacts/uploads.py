@@ -52,11 +52,21 @@ class UploadSessions:
         self._sums: OrderedDict[str, Sums] = OrderedDict()
         self._lock = threading.Lock()
 
-    def start(self, session: Session) -> Session:
-        """`id` and `created` are set here."""
+    def start(
+        self,
+        bucket: str,
+        name: str,
+        attributes: Attributes,
+        conditions: Conditions,
+        *,
+        total: int = -1,
+        crc32c: str = "",
+        md5: str = "",
+    ) -> Session:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         object_writing.sweep(self._directory, time.time() - LIFETIME_SECONDS)
-        session = msgspec.structs.replace(session, id=secrets.token_hex(20), created=time.time())
+        id_ = secrets.token_hex(20)
+        session = Session(id_, bucket, name, attributes, conditions, total, crc32c, md5, time.time())
         Partial(self._part(session.id)).close()
         self._write(session)
         return session
