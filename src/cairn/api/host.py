@@ -36,6 +36,7 @@ class EngineHost:
         self.observers: list[Callable[[Run, Batch], None]] = []  # called in the host's thread after each commit
         self.active = time.monotonic()  # when there last was something to run
         self._asked: collections.deque[tuple[Run, Pipeline | None, bool, Future[None] | None]] = collections.deque()
+        self._resumed: list[Future[None]] = []  # answered once the turn that follows has committed
         self._engine: Engine | None = None
         self._stopping = False
         self._head = -1
@@ -67,7 +68,7 @@ class EngineHost:
 
     def resume(self, run: Run, pipeline: Pipeline | None = None) -> None:
         """Take up a run that has ended, from what did not succeed, with `pipeline` in place of its own if one is given.
-        Returns when the engine has it. Raises InputRefused when it cannot."""
+        Returns when it is recorded as running again. Raises InputRefused when it cannot."""
         answer: Future[None] = Future()
         self._ask(run, pipeline, answer, renewed=True)
         answer.result(timeout=60)
@@ -105,6 +106,8 @@ class EngineHost:
             self._carry_out(engine, *self._asked.popleft())
         self._look(engine)
         engine.turn(LOOK_SECONDS)
+        while self._resumed:
+            self._resumed.pop().set_result(None)
         engine.finished.clear()
         for uid, error in engine.lost.items():
             _log.warning("run %s was let go: %s", uid, error)
@@ -125,7 +128,7 @@ class EngineHost:
         except Exception as error:  # noqa: BLE001 - it is the asker's
             answer.set_exception(error)
         else:
-            answer.set_result(None)
+            self._resumed.append(answer)
 
     def _look(self, engine: Engine) -> None:
         now = time.monotonic()
