@@ -18,14 +18,15 @@ _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 def bind(host: str, port: int) -> socket.socket:
     """Listening. Raises InputRefused saying why not, and what to do."""
     place = f"{_bracketed(host)}:{port}"
+    if not 0 <= port < 65536:
+        raise InputRefused("is no port", place=place)
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         both = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
-    except (socket.gaierror, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputRefused(f"cannot be listened on: {reason}", place=place) from None
+    except socket.gaierror as error:
+        raise InputRefused(f"cannot be listened on: {error.strerror}", place=place) from None
     except OSError as error:
         raise _refused(error, place, port) from None
 

@@ -346,13 +346,13 @@ class Connection:
             self._loop.create_task(self.close())
 
     def _linger(self) -> None:
-        """Close, after the client had the time to read: closing over what it still sends would tear its answer away."""
+        """Close; over what a client still sends not before it had the time to read, for that would tear its answer away."""
         if self._lingering:
             return
         self._lingering = True
         self._set_timer("", 0.0)
         with contextlib.suppress(OSError, RuntimeError):
-            if self._writer.can_write_eof() and not self._reader.at_eof():
+            if self._protocols.still_sending and self._writer.can_write_eof() and not self._reader.at_eof():
                 self._writer.write_eof()
                 self._loop.call_later(LINGER_SECONDS, self._writer.close)
             else:

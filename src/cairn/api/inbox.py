@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
@@ -10,6 +11,8 @@ from typing import Any, TypeAlias
 from hypercorn.asyncio.task_group import TaskGroup
 
 HIGH_WATER = 256 * 1024  # bytes held before the connection is no longer read
+
+_log = logging.getLogger("cairn.server")
 
 AsgiScope: TypeAlias = Mapping[str, Any]
 Message: TypeAlias = Mapping[str, Any]
@@ -86,6 +89,10 @@ class Requests(TaskGroup):
             await app(scope, inbox.get, send_in_time)
         except (ConnectionError, TimeoutError):  # the client has gone, or takes nothing any more
             pass
-        finally:
+        except asyncio.CancelledError:  # the server has ended its wait: no answer is better than a wrong one
             inbox.close()
-            await send(None)
+            raise
+        except Exception as error:  # noqa: BLE001 - other requests of the connection go on
+            _log.error("a request met a defect", exc_info=error)
+        inbox.close()
+        await send(None)

@@ -11,6 +11,7 @@ from typing import Any
 
 import h2.events
 import h2.exceptions
+import h11
 from h2.errors import ErrorCodes
 from hypercorn.events import Event, RawData
 from hypercorn.protocol import ProtocolWrapper
@@ -29,6 +30,11 @@ class Http1(H11Protocol):
             headers = [*event.headers, (b"connection", b"close")]
             event = Response(event.stream_id, headers, event.status_code)
         await super().stream_send(event)
+
+    @property
+    def still_sending(self) -> bool:
+        """Whether the client is in the middle of a request."""
+        return self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
 
     async def _check_protocol(self, event: Any) -> None:
         if event.method == b"PRI":
@@ -91,6 +97,10 @@ class Protocols(ProtocolWrapper):
             await self.protocol.handle(RawData(data=assumed.data))
         except H2CProtocolRequiredError:  # not offered, see Http1
             raise AssertionError from None
+
+    @property
+    def still_sending(self) -> bool:
+        return isinstance(self.protocol, Http1) and self.protocol.still_sending
 
     @property
     def http2(self) -> Http2 | None:

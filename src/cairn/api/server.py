@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -104,7 +105,8 @@ class Server:
         """Begin to end: not ready any more, nothing new is taken, what runs has `drain_seconds`."""
         self.context.draining = True
         if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
 
     def stop_on_signals(self) -> None:
         """SIGTERM and SIGINT stop; a second one ends the process where it stands, which costs nothing recorded."""

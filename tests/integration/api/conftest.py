@@ -4,11 +4,14 @@
 project of your own). `serve(home)` starts another one, on a home of your choice.
 """
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +21,9 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 import cairn
+from cairn.api.http import Route
+from cairn.api.server import Server
+from cairn.wiring import open_cairn
 
 SOURCES = str(Path(cairn.__file__).parent.parent)
 CONFIGURATION = """\
@@ -64,8 +70,6 @@ class Running:
         timeout: float = 60,
     ) -> Answer:
         """`body`: bytes as they are, anything else as JSON. One connection per request."""
-        import http.client
-
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(address.hostname, address.port, timeout=timeout)
         content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
@@ -193,3 +197,88 @@ def _pipeline_of(name: str, **steps: str) -> dict[str, Any]:
             }
         },
     }
+
+
+class Hosted:
+    """A server in a thread. `slow` and others are routes that `host` was given."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.url = server.url
+        self.port: int = urlsplit(server.url).port or 0
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.failure: BaseException | None = None
+
+    def start(self) -> None:
+        up = threading.Event()
+        self.up = up.set
+        self.thread.start()
+        assert up.wait(20), self.failure
+
+    def _run(self) -> None:
+        try:
+            self.server.run(self.up)
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def stop(self) -> None:
+        self.server.stop()
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+
+    def connect(self, timeout: float = 20) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+    def client(self, timeout: float = 20) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def get(self, path: str, timeout: float = 20) -> tuple[int, bytes]:
+        client = self.client(timeout)
+        try:
+            client.request("GET", path)
+            answer = client.getresponse()
+            return answer.status, answer.read()
+        finally:
+            client.close()
+
+
+@pytest.fixture(scope="session")
+def ask_health() -> Callable[[socket.socket], None]:
+    """Ask on a connection, and read the answer to its end."""
+
+    def ask(sock: socket.socket) -> None:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = http.client.HTTPResponse(sock)
+        answer.begin()
+        assert answer.status == 200
+        answer.read()
+
+    return ask
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Callable[..., Hosted]]:
+    """`host(routes=[…], config="[server]…", limits=Limits(…))`: started; stopped at the test's end."""
+    made: list[Hosted] = []
+
+    def start(routes: list[Route] | None = None, config: str = "", **arguments: Any) -> Hosted:
+        home = tmp_path / f"home-{len(made)}"
+        home.mkdir()
+        (home / "config.toml").write_text(config)
+        cairn = open_cairn(str(home))
+        try:
+            server = Server(cairn, **arguments)
+        except BaseException:
+            cairn.close()
+            raise
+        for route in routes or []:
+            server.application.router.add(route)
+        made.append(Hosted(server))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.stop()
+        one.server.cairn.close()
