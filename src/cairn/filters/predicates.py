@@ -14,17 +14,16 @@ from cairn.errors import InputRefused
 from cairn.filters.tree import And, Comparison, Filter, Membership, Operator, Scalar
 from cairn.filters.vertex import MAX_COMPARISONS, MAX_LENGTH, snake_case
 
-_NAMES = (
-    "UNKNOWN",
-    "EQUALS",
-    "NOT_EQUALS",
-    "GREATER_THAN",
-    "GREATER_THAN_EQUALS",
-    "LESS_THAN",
-    "LESS_THAN_EQUALS",
-    "IN",
-    "IS_SUBSTRING",
-)
+_NAMES = {
+    1: "EQUALS",
+    2: "NOT_EQUALS",
+    3: "GREATER_THAN",
+    5: "GREATER_THAN_EQUALS",  # there is no 4
+    6: "LESS_THAN",
+    7: "LESS_THAN_EQUALS",
+    8: "IN",
+    9: "IS_SUBSTRING",
+}
 _OPERATORS: dict[str, Operator] = {
     "EQUALS": "=",
     "NOT_EQUALS": "!=",
@@ -85,11 +84,11 @@ def _predicate(found: Any, place: str) -> Filter:
 
 def _operation(found: Any, place: str) -> str:
     """By name or by number."""
-    if isinstance(found, int) and not isinstance(found, bool) and 0 < found < len(_NAMES):
+    if isinstance(found, int) and not isinstance(found, bool) and found in _NAMES:
         return _NAMES[found]
-    if isinstance(found, str) and found in _NAMES[1:]:
+    if isinstance(found, str) and found in _NAMES.values():
         return found
-    raise InputRefused(f"{str(found)[:40]!r} is not one of {', '.join(_NAMES[1:])}", place=f"{place}.operation")
+    raise InputRefused(f"{str(found)[:40]!r} is not one of {', '.join(_NAMES.values())}", place=f"{place}.operation")
 
 
 def _scalar(value: Any, member: str, place: str) -> Scalar:

@@ -23,14 +23,14 @@ EQUAL = {"operation": "EQUALS", "key": "display_name", "string_value": "x"}
         ({"operation": 1, "key": "display_name", "stringValue": "x"}, Comparison(("display_name",), "=", "x")),
         ({"op": "NOT_EQUALS", "key": "k", "intValue": 3}, Comparison(("k",), "!=", 3)),
         ({"operation": 3, "key": "k", "long_value": "-4"}, Comparison(("k",), ">", -4)),
-        ({"operation": 4, "key": "k", "longValue": 4}, Comparison(("k",), ">=", 4)),
+        ({"operation": 5, "key": "k", "longValue": 4}, Comparison(("k",), ">=", 4)),
         (
-            {"operation": 5, "key": "created_at", "timestampValue": "2026-01-01T00:00:00Z"},
+            {"operation": 6, "key": "created_at", "timestampValue": "2026-01-01T00:00:00Z"},
             Comparison(("created_at",), "<", "2026-01-01T00:00:00Z"),
         ),
-        ({"operation": 6, "key": "k", "int_value": 1}, Comparison(("k",), "<=", 1)),
+        ({"operation": 7, "key": "k", "int_value": 1}, Comparison(("k",), "<=", 1)),
         ({"operation": "IN", "key": "k", "stringValues": {"values": ["a", "b"]}}, Membership(("k",), ("a", "b"))),
-        ({"operation": 7, "key": "k", "long_values": {"values": ["1"]}}, Membership(("k",), (1,))),
+        ({"operation": 8, "key": "k", "long_values": {"values": ["1"]}}, Membership(("k",), (1,))),
         ({"operation": "IS_SUBSTRING", "key": "name", "stringValue": "a*"}, Comparison(("name",), ":", "a*")),
     ],
 )
@@ -56,7 +56,8 @@ def test_no_predicates_are_no_filter(text):
     ("predicate", "place"),
     [
         ("x", ""),
-        ({**EQUAL, "operation": 9}, ".operation"),
+        ({**EQUAL, "operation": 4}, ".operation"),
+        ({**EQUAL, "operation": 10}, ".operation"),
         ({**EQUAL, "operation": 0}, ".operation"),
         ({**EQUAL, "operation": True, "x": 1}, ".operation"),
         ({**EQUAL, "key": ""}, ".key"),
