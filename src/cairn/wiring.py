@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cairn.environments.service import UvEnvironments
     from cairn.experiments.service import ExperimentService
     from cairn.metadata.editing import MetadataEditor
+    from cairn.metadata.schemas import SchemaRegistry
     from cairn.metadata.service import MetadataService
     from cairn.pipelines.service import PipelineService
     from cairn.records import Records
@@ -165,6 +166,12 @@ class Cairn:
         from cairn.metadata.editing import MetadataEditor
 
         return MetadataEditor(self.records)
+
+    @cached_property
+    def metadata_schemas(self) -> SchemaRegistry:
+        from cairn.metadata.schemas import SchemaRegistry
+
+        return SchemaRegistry(self.records)
 
     @cached_property
     def pipelines(self) -> PipelineService:

@@ -37,7 +37,7 @@ CREATE TABLE journal ( sequence INTEGER PRIMARY KEY, run BIGINT NOT NULL REFEREN
 CREATE INDEX journal_by_run ON journal (run, sequence);
 CREATE TABLE leases ( attempt TEXT PRIMARY KEY, run BIGINT NOT NULL REFERENCES runs (n) ON DELETE CASCADE, machine TEXT NOT NULL, directory TEXT NOT NULL, cpu_millis BIGINT NOT NULL, memory_bytes BIGINT NOT NULL, accelerators BIGINT NOT NULL, devices TEXT NOT NULL );
 CREATE INDEX leases_by_run ON leases (run);
-CREATE TABLE metadata_stores ( n INTEGER PRIMARY KEY, project TEXT NOT NULL, location TEXT NOT NULL, UNIQUE (project, location) );
+CREATE TABLE metadata_stores ( n INTEGER PRIMARY KEY, project TEXT NOT NULL, location TEXT NOT NULL, create_time BIGINT NOT NULL DEFAULT 0, description TEXT NOT NULL DEFAULT '', UNIQUE (project, location) );
 CREATE TABLE requests ( sequence INTEGER PRIMARY KEY, run BIGINT NOT NULL REFERENCES runs (n) ON DELETE CASCADE, kind TEXT NOT NULL, detail TEXT NOT NULL );
 CREATE INDEX requests_by_run ON requests (run);
 CREATE TABLE run_labels ( run BIGINT NOT NULL REFERENCES runs (n) ON DELETE CASCADE, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (run, name) ) WITHOUT ROWID;

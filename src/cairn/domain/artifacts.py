@@ -44,3 +44,4 @@ class Artifact(msgspec.Struct, frozen=True, omit_defaults=True):
     state: str = "LIVE"  # LIVE | PENDING | ""
     description: str = ""
     labels: dict[str, str] = {}
+    foreign: bool = False  # recorded by a client of the API: it stays when the runs that used it are deleted

@@ -9,6 +9,7 @@ import msgspec
 
 
 class ExecutionState(StrEnum):
+    UNSPECIFIED = ""
     NEW = "NEW"
     RUNNING = "RUNNING"
     COMPLETE = "COMPLETE"
@@ -24,7 +25,7 @@ class EventType(StrEnum):
 
 class Execution(msgspec.Struct, frozen=True):
     id: str
-    schema_title: str  # system.ContainerExecution | system.DagExecution | system.ImporterExecution
+    schema_title: str  # system.ContainerExecution | system.ImporterExecution | system.Run, the run itself
     state: ExecutionState
     display_name: str = ""
     metadata: dict[str, Any] = {}
@@ -39,9 +40,10 @@ class Event(msgspec.Struct, frozen=True):
     artifact_id: str
     execution_id: str
     type: EventType
-    key: str  # the input's or output's name
+    key: str = ""  # the input's or output's name; "" for one that a client has added
     index: int = 0  # within a list of artifacts
     time: int = 0
+    labels: tuple[tuple[str, str], ...] = ()  # by name; an event can be a member of a set
 
 
 class Context(msgspec.Struct, frozen=True):

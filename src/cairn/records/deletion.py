@@ -7,6 +7,7 @@ import msgspec
 from cairn.errors import InputRefused
 from cairn.records import claims
 from cairn.records.connection import Connection
+from cairn.records.lineage import is_foreign
 
 
 class Freed(msgspec.Struct, frozen=True):
@@ -50,12 +51,14 @@ def referenced(connection: Connection) -> set[str]:
 
 
 def _drop_artifacts(connection: Connection, numbers: list[int]) -> list[str]:
-    """Those without an event left; URIs that no other artifact has."""
+    """Those without an event left that the engine has recorded; URIs that no other artifact has."""
     uris = []
     for number in numbers:
         if connection.one("SELECT 1 FROM events WHERE artifact = ?", (number,)):
             continue
-        row = connection.one("SELECT uri FROM artifacts WHERE n = ?", (number,))
+        row = connection.one("SELECT uri, details FROM artifacts WHERE n = ?", (number,))
+        if row and is_foreign(row[1]):
+            continue
         connection.run("DELETE FROM artifacts WHERE n = ?", (number,))
         if row and row[0]:
             uris.append(row[0])

@@ -22,16 +22,21 @@ class _Details(msgspec.Struct, omit_defaults=True):
     instance_schema: str = ""
     custom_path: str = ""
     fingerprint: Fingerprint | None = None
+    foreign: bool = False
 
 
 _details = Codec(_Details)
 
-ARTIFACT = "a.id, a.schema_title, a.uri, a.display_name, a.metadata, a.details, a.create_time"
+ARTIFACT = (
+    "a.id, a.schema_title, a.uri, a.display_name, a.metadata, a.details, a.create_time, a.update_time, a.state, "
+    "a.description, a.labels"
+)
+labels: Codec[dict[str, str]] = Codec(dict[str, str])
 
 
 def artifact(row: Row) -> Artifact:
     """From the columns named by `ARTIFACT`."""
-    id_, schema_title, uri, display_name, metadata, text, create_time = row
+    id_, schema_title, uri, display_name, metadata, text, create_time, update_time, state, description, labels_ = row
     rest = _details.decode(text)
     return Artifact(
         id_,
@@ -42,21 +47,43 @@ def artifact(row: Row) -> Artifact:
         rest.custom_path,
         rest.fingerprint,
         create_time,
+        update_time,
+        state,
+        description,
+        labels.decode(labels_),
+        rest.foreign,
     )
+
+
+def is_foreign(details: str) -> bool:
+    """Of the column of that name: whether a client has recorded the artifact."""
+    return _details.decode(details).foreign
 
 
 def write_contexts(connection: Connection, store: int, contexts: Iterable[Context]) -> None:
-    """New contexts are added; of known ones the name and metadata are brought up to date."""
+    """New contexts are added. Of known ones the name is brought up to date; metadata only where there is some, for a
+    client may have written its own."""
     contexts = list(contexts)
     connection.many(
-        "INSERT INTO contexts (store, id, schema_title, display_name, metadata, create_time) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (id, store) DO UPDATE SET display_name = excluded.display_name, metadata = excluded.metadata",
+        "INSERT INTO contexts (store, id, schema_title, display_name, metadata, create_time, update_time, "
+        "schema_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id, store) DO UPDATE SET "
+        "display_name = CASE excluded.display_name WHEN '' THEN contexts.display_name ELSE excluded.display_name END, "
+        "metadata = CASE excluded.metadata WHEN '{}' THEN contexts.metadata ELSE excluded.metadata END",
         [
-            (store, one.id, one.schema_title, one.display_name, encode_mapping(one.metadata), one.create_time)
+            (
+                store,
+                one.id,
+                one.schema_title,
+                one.display_name,
+                encode_mapping(one.metadata),
+                one.create_time,
+                one.update_time or one.create_time,
+                one.schema_version,
+            )
             for one in contexts
         ],
     )
-    pairs = [(one.id, parent) for one in contexts for parent in one.parents]
+    pairs = [(one.id, parent) for one in contexts for parent in one.parents if parent != one.id]
     if pairs:
         known = _numbers(connection, "contexts", store, {name for pair in pairs for name in pair})
         connection.many(
@@ -69,8 +96,8 @@ def write(connection: Connection, store: int, lineage: Sequence[tuple[int, Linea
     """(run, what its tasks added), all of one metadata store. Raises RecordsError when something named is unknown."""
     connection.many(
         "INSERT INTO executions "
-        "(store, id, run, schema_title, state, display_name, metadata, create_time, update_time) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id, store) DO UPDATE SET state = excluded.state, "
+        "(store, id, run, schema_title, state, display_name, metadata, create_time, update_time, schema_version) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id, store) DO UPDATE SET state = excluded.state, "
         "display_name = excluded.display_name, metadata = excluded.metadata, update_time = excluded.update_time",
         [
             (
@@ -83,15 +110,16 @@ def write(connection: Connection, store: int, lineage: Sequence[tuple[int, Linea
                 encode_mapping(one.metadata),
                 one.create_time,
                 one.update_time,
+                one.schema_version,
             )
             for run, part in lineage
             for one in part.executions
         ],
     )
     connection.many(
-        "INSERT INTO artifacts (store, id, schema_title, uri, display_name, metadata, details, create_time) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id, store) DO UPDATE SET display_name = excluded.display_name, "
-        "metadata = excluded.metadata, details = excluded.details",
+        "INSERT INTO artifacts (store, id, schema_title, uri, display_name, metadata, details, create_time, "
+        "update_time, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id, store) DO UPDATE SET "
+        "display_name = excluded.display_name, metadata = excluded.metadata, details = excluded.details",
         [_artifact_row(store, one) for _, part in lineage for one in part.artifacts],
     )
     _join(connection, store, [part for _, part in lineage])
@@ -132,10 +160,15 @@ def _join(connection: Connection, store: int, lineage: Sequence[Lineage]) -> Non
 
 
 def _artifact_row(store: int, one: Artifact) -> Row:
+    row = (store, one.id, one.type.schema_title, one.uri, one.display_name, encode_mapping(one.metadata), details(one))
+    return (*row, one.create_time, one.update_time or one.create_time, one.state)
+
+
+def details(one: Artifact) -> str:
+    """The column of that name."""
     type_ = one.type
-    details = _Details(type_.schema_version, type_.schema_uri, type_.instance_schema, one.custom_path, one.fingerprint)
-    metadata = encode_mapping(one.metadata)
-    return (store, one.id, type_.schema_title, one.uri, one.display_name, metadata, encode(details), one.create_time)
+    names = (type_.schema_version, type_.schema_uri, type_.instance_schema)
+    return encode(_Details(*names, one.custom_path, one.fingerprint, one.foreign))
 
 
 def _numbers(connection: Connection, table: str, store: int, ids: set[str]) -> dict[str, int]:

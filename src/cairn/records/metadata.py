@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+import msgspec
 
 from cairn.domain.artifacts import Artifact
 from cairn.domain.lineage import Context, Event, EventType, Execution, ExecutionState
-from cairn.metadata.types import ArtifactQuery, StoreName
+from cairn.errors import NotFound
+from cairn.filters.tree import Filter
+from cairn.metadata.types import ArtifactQuery, MetadataStore, Noun, Page, Search, StoreName
 from cairn.records.connection import Connection, Row, chunks, padded
 from cairn.records.encoding import mapping
-from cairn.records.lineage import ARTIFACT, artifact
+from cairn.records.lineage import ARTIFACT, artifact, labels
 
 _STORE = "(SELECT n FROM metadata_stores WHERE project = ? AND location = ?)"
-_EXECUTION = "e.id, e.schema_title, e.state, e.display_name, e.metadata, e.create_time, e.update_time"
-_CONTEXT = "c.id, c.schema_title, c.display_name, c.metadata, c.create_time, c.n"
+EXECUTION = (
+    "e.id, e.schema_title, e.state, e.display_name, e.metadata, e.create_time, e.update_time, e.schema_version, "
+    "e.description, e.labels"
+)
+CONTEXT = (
+    "c.id, c.schema_title, c.display_name, c.metadata, c.create_time, c.update_time, c.schema_version, c.description, "
+    "c.labels, c.n"
+)
 _EVENTS = (
-    "SELECT a.id, e.id, v.type, v.name, v.position, v.time FROM events v "
+    "SELECT a.id, e.id, v.type, v.name, v.position, v.time, v.labels FROM events v "
     "JOIN executions e ON e.n = v.execution JOIN artifacts a ON a.n = v.artifact"
 )
 
@@ -32,13 +42,13 @@ class MetadataReads:
 
     def executions_by_id(self, store: StoreName, ids: Sequence[str]) -> list[Execution]:
         rows = self._by_id(
-            f"SELECT {_EXECUTION}, e.n FROM executions e WHERE e.store = {_STORE} AND e.id IN", store, ids
+            f"SELECT {EXECUTION}, e.n FROM executions e WHERE e.store = {_STORE} AND e.id IN", store, ids
         )
-        return [_execution(row[:-1]) for row in sorted(rows, key=lambda row: row[-1])]
+        return [execution(row[:-1]) for row in sorted(rows, key=lambda row: row[-1])]
 
     def contexts_by_id(self, store: StoreName, ids: Sequence[str]) -> list[Context]:
-        rows = self._by_id(f"SELECT {_CONTEXT} FROM contexts c WHERE c.store = {_STORE} AND c.id IN", store, ids)
-        return [self._context(row) for row in sorted(rows, key=lambda row: row[-1])]
+        rows = self._by_id(f"SELECT {CONTEXT} FROM contexts c WHERE c.store = {_STORE} AND c.id IN", store, ids)
+        return contexts(self._connection(), sorted(rows, key=lambda row: row[-1]))
 
     def list_artifacts(self, store: StoreName, query: ArtifactQuery) -> list[Artifact]:
         where, values = [f"a.store = {_STORE}"], [store.project, store.location]
@@ -57,15 +67,24 @@ class MetadataReads:
         return [artifact(row) for row in self._connection().query(sql, [*values, query.limit])]
 
     def executions_of_run(self, run_uid: str) -> list[Execution]:
-        sql = f"SELECT {_EXECUTION} FROM executions e JOIN runs r ON r.n = e.run WHERE r.uid = ? ORDER BY e.n"
-        return [_execution(row) for row in self._connection().query(sql, (run_uid,))]
+        sql = f"SELECT {EXECUTION} FROM executions e JOIN runs r ON r.n = e.run WHERE r.uid = ? ORDER BY e.n"
+        return [execution(row) for row in self._connection().query(sql, (run_uid,))]
 
-    def executions_in_context(self, store: StoreName, context_id: str) -> list[Execution]:
+    def executions_in_context(self, store: StoreName, context_id: str, limit: int) -> list[Execution]:
         sql = (
-            f"SELECT {_EXECUTION} FROM contexts c JOIN associations s ON s.context = c.n "
-            f"JOIN executions e ON e.n = s.execution WHERE c.store = {_STORE} AND c.id = ? ORDER BY e.n"
+            f"SELECT {EXECUTION} FROM contexts c JOIN associations s ON s.context = c.n "
+            f"JOIN executions e ON e.n = s.execution WHERE c.store = {_STORE} AND c.id = ? ORDER BY e.n LIMIT ?"
         )
-        return [_execution(row) for row in self._connection().query(sql, (store.project, store.location, context_id))]
+        values = (store.project, store.location, context_id, limit)
+        return [execution(row) for row in self._connection().query(sql, values)]
+
+    def artifacts_in_context(self, store: StoreName, context_id: str, limit: int) -> list[Artifact]:
+        sql = (
+            f"SELECT {ARTIFACT} FROM contexts c JOIN attributions t ON t.context = c.n "
+            f"JOIN artifacts a ON a.n = t.artifact WHERE c.store = {_STORE} AND c.id = ? ORDER BY a.n LIMIT ?"
+        )
+        values = (store.project, store.location, context_id, limit)
+        return [artifact(row) for row in self._connection().query(sql, values)]
 
     def events_of_artifacts(self, store: StoreName, ids: Sequence[str]) -> list[Event]:
         return _events(self._by_id(f"{_EVENTS} WHERE a.store = {_STORE} AND a.id IN", store, ids))
@@ -78,18 +97,41 @@ class MetadataReads:
         row = self._connection().one(sql, (store.project, store.location, execution_id))
         return row[0] if row else ""
 
+    def matching_artifacts(self, store: StoreName, ids: Collection[str], where: Filter) -> set[str]:
+        from cairn.records import metadata_pages
+
+        return metadata_pages.matching(self._connection(), store, ids, where)
+
+    def search_artifacts(self, store: StoreName, search: Search) -> Page[Artifact]:
+        rows, token = self._page("artifact", ARTIFACT, store, search)
+        return Page(tuple(map(artifact, rows)), token)
+
+    def search_executions(self, store: StoreName, search: Search) -> Page[Execution]:
+        rows, token = self._page("execution", EXECUTION, store, search)
+        return Page(tuple(map(execution, rows)), token)
+
+    def search_contexts(self, store: StoreName, search: Search) -> Page[Context]:
+        rows, token = self._page("context", CONTEXT, store, search)
+        return Page(tuple(contexts(self._connection(), rows)), token)
+
+    def read_store(self, store: StoreName) -> MetadataStore:
+        sql = "SELECT description, create_time FROM metadata_stores WHERE project = ? AND location = ?"
+        row = self._connection().one(sql, (store.project, store.location))
+        if row is None or not row[1]:
+            raise NotFound("there is no metadata store 'default'", remedy="create it")
+        return MetadataStore(store, *row)
+
+    def _page(self, noun: Noun, select: str, store: StoreName, search: Search) -> tuple[list[Row], str]:
+        from cairn.records import metadata_pages
+
+        return metadata_pages.page(self._connection(), noun, select, store, search)
+
     def _by_id(self, sql: str, store: StoreName, ids: Sequence[str]) -> list[Row]:
         rows: list[Row] = []
         for part in chunks(list(dict.fromkeys(ids))):
             marks, values = padded(part)
             rows += self._connection().query(f"{sql} ({marks})", [store.project, store.location, *values])
         return rows
-
-    def _context(self, row: Row) -> Context:
-        id_, schema_title, display_name, metadata, create_time, number = row
-        sql = "SELECT p.id FROM context_parents j JOIN contexts p ON p.n = j.parent WHERE j.child = ? ORDER BY p.n"
-        parents = tuple(parent for (parent,) in self._connection().query(sql, (number,)))
-        return Context(id_, schema_title, display_name, mapping.decode(metadata), parents, create_time)
 
 
 _OF_RUN = (
@@ -102,14 +144,41 @@ _OF_CONTEXT = (
 )
 
 
-def _execution(row: Row) -> Execution:
-    id_, schema_title, state, display_name, metadata, create_time, update_time = row
-    return Execution(
-        id_, schema_title, ExecutionState(state), display_name, mapping.decode(metadata), create_time, update_time
-    )
+def execution(row: Row) -> Execution:
+    """From the columns named by `EXECUTION`."""
+    id_, schema_title, state, display_name, metadata, create_time, update_time, version, description, labels_ = row
+    found = Execution(id_, schema_title, ExecutionState(state), display_name, mapping.decode(metadata), create_time)
+    rest = {"schema_version": version, "description": description, "labels": labels.decode(labels_)}
+    return msgspec.structs.replace(found, update_time=update_time, **rest)
+
+
+def contexts(connection: Connection, rows: list[Row]) -> list[Context]:
+    """From the columns named by `CONTEXT`."""
+    parents: dict[int, list[str]] = {}
+    for part in chunks([row[-1] for row in rows]):
+        marks, values = padded(part)
+        sql = (
+            "SELECT j.child, p.id FROM context_parents j JOIN contexts p ON p.n = j.parent "
+            f"WHERE j.child IN ({marks}) ORDER BY p.n"
+        )
+        for child, parent in connection.query(sql, values):
+            parents.setdefault(child, []).append(parent)
+    return [_context(row, tuple(parents.get(row[-1], ()))) for row in rows]
+
+
+def _context(row: Row, parents: tuple[str, ...]) -> Context:
+    id_, schema_title, display_name, metadata, create_time, update_time, version, description, labels_, _ = row
+    found = Context(id_, schema_title, display_name, mapping.decode(metadata), parents, create_time)
+    rest = {"schema_version": version, "description": description, "labels": labels.decode(labels_)}
+    return msgspec.structs.replace(found, update_time=update_time, **rest)
 
 
 def _events(rows: list[Row]) -> list[Event]:
     """Oldest first, each once."""
-    found = {Event(row[0], row[1], EventType(row[2]), row[3], row[4], row[5]) for row in rows}
+    found = {_event(*row) for row in rows}
     return sorted(found, key=lambda event: (event.time, event.execution_id, event.type, event.key, event.index))
+
+
+def _event(artifact_id: str, execution_id: str, type_: str, key: str, index: int, when: int, text: str) -> Event:
+    found = Event(artifact_id, execution_id, EventType(type_), key, index, when)
+    return found if text == "{}" else msgspec.structs.replace(found, labels=tuple(labels.decode(text).items()))

@@ -17,6 +17,10 @@ CREATE INDEX runs_by_end_time ON runs (store, end_time, n);
 CREATE INDEX runs_by_schedule ON runs (schedule, n) WHERE schedule <> '';
 CREATE INDEX runs_by_experiment ON runs (experiment, n) WHERE experiment <> '';
 
+-- A metadata store that a client has created has a create_time; runs have one in any case.
+ALTER TABLE metadata_stores ADD COLUMN create_time BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE metadata_stores ADD COLUMN description TEXT NOT NULL DEFAULT '';
+
 ALTER TABLE contexts ADD COLUMN update_time BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE contexts ADD COLUMN schema_version TEXT NOT NULL DEFAULT '';
 ALTER TABLE contexts ADD COLUMN description TEXT NOT NULL DEFAULT '';
