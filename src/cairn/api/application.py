@@ -87,11 +87,14 @@ class Application:
         match = self.router.find(method, path)
         notes: dict[str, str] = {}
         asker = _Asker()
+        reading = _Reading(receive, headers)
         try:
-            reply = await self._handled(scope, headers, path, match, receive, notes, asker)
+            reply = await self._handled(scope, headers, path, match, reading, notes, asker)
         except Exception as error:  # noqa: BLE001 - the one place where a request's error ends
             reply = self._refusal(path, error)
         reply.headers.update(notes)
+        if not reading.done and scope.get("http_version", "").startswith("1"):
+            reply.headers["connection"] = "close"  # what was not read of the body stands where the next would begin
         name = match.route.name if match else "none"
         try:
             await self._send_reply(reply, receive, send, head=scope["method"] == "HEAD")
@@ -204,6 +207,21 @@ class Application:
     def _worded(self, path: str, status: Status) -> Reply:
         error = next((one.error for one in self._fronts if path.startswith(one.prefixes)), google_error)
         return Reply(status.http, msgspec.json.encode(error(status)))
+
+
+class _Reading:
+    """`receive`, and whether the body has come to its end."""
+
+    __slots__ = ("_receive", "done")
+
+    def __init__(self, receive: Receive, headers: Mapping[str, str]) -> None:
+        self._receive = receive
+        self.done = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+
+    async def __call__(self) -> Mapping[str, Any]:
+        message = await self._receive()
+        self.done = self.done or (message["type"] == "http.request" and not message.get("more_body"))
+        return message
 
 
 class _Asker:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -27,13 +28,37 @@ def find(call: Call, reference: str, role: Role = Role.VIEWER) -> Run:
 
     Raises NotFound also for another project's, PermissionDenied when `role` is not granted there.
     """
-    run = call.context.cairn.records.find_run(reference, project=call.first("project"), location=call.first("location"))
+    run = _seen(call, reference)
     granted = call.identity.role_in(run.project)
     if granted < Role.VIEWER:
         raise NotFound(f"there is no run {reference!r}")
     if granted < role:
         raise PermissionDenied(f"needs the role {role.name.lower()} in project {run.project}")
     return run
+
+
+def _seen(call: Call, reference: str) -> Run:
+    """Looked for in each project that the identity may see: that several fit would tell of the others."""
+    find_run, project, location = call.context.cairn.records.find_run, call.first("project"), call.first("location")
+    visible = call.identity.projects
+    if project or visible is None:
+        return find_run(reference, project=project, location=location) if _open(visible, project) else _none(reference)
+    found = []
+    for name in sorted(visible):
+        with contextlib.suppress(NotFound):
+            found.append(find_run(reference, project=name, location=location))
+    if len(found) > 1:
+        places = ", ".join(f"{run.uid} in {run.project}" for run in found[:8])
+        raise InputRefused(f"{reference!r} may be one of several runs: {places}", remedy="give a run's uid")
+    return found[0] if found else _none(reference)
+
+
+def _open(visible: frozenset[str] | None, project: str) -> bool:
+    return visible is None or project in visible
+
+
+def _none(reference: str) -> NoReturn:
+    raise NotFound(f"there is no run {reference!r}")
 
 
 def list_runs(call: Call) -> types.RunList:
