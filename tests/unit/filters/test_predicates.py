@@ -67,7 +67,7 @@ def test_no_predicates_are_no_filter(text):
         ({**EQUAL, "string_value": "\x00"}, ".string_value"),
         ({"operation": 1, "key": "k", "int_value": "x"}, ".int_value"),
         ({"operation": 1, "key": "k", "long_value": str(1 << 64)}, ".long_value"),
-        ({"operation": 7, "key": "k", "int_values": {"values": 1}}, ".int_values"),
+        ({"operation": 8, "key": "k", "int_values": {"values": 1}}, ".int_values"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_place(predicate, place):
