@@ -194,7 +194,15 @@ class Cairn:
     def experiments(self) -> ExperimentService:
         from cairn.experiments.service import ExperimentService
 
-        return ExperimentService(self.records, self.clock)
+        return ExperimentService(self.records, self.clock, self._pause_schedules)
+
+    def _pause_schedules(self, experiment: str, project: str) -> None:
+        from cairn.filters.tree import And, Comparison
+
+        parts = (Comparison(("experiment",), "=", experiment), Comparison(("state",), "=", "ACTIVE"))
+        while found := self.schedules.page(projects=(project,), where=And(parts))[0]:
+            for schedule in found:
+                self.schedules.pause(schedule)
 
     @cached_property
     def upkeep(self) -> Upkeep:

@@ -14,6 +14,7 @@ from cairn.experiments.types import (
     MAX_NAME,
     Experiment,
     ExperimentRecords,
+    ExperimentSchedules,
     Listing,
 )
 
@@ -24,9 +25,11 @@ AVAILABLE, ARCHIVED = "AVAILABLE", "ARCHIVED"
 class ExperimentService:
     """Threads: any. An experiment of a project that the caller may not see is the caller's to hide."""
 
-    def __init__(self, records: ExperimentRecords, clock: Clock) -> None:
+    def __init__(self, records: ExperimentRecords, clock: Clock, pause: ExperimentSchedules) -> None:
+        """`pause` stops what makes runs of an experiment at its times."""
         self._records = records
         self._clock = clock
+        self._pause = pause
 
     def create(self, experiment: Experiment) -> Experiment:
         """The project's experiment of this name, made if there is none: clients look by name first, and two that do
@@ -69,12 +72,14 @@ class ExperimentService:
         return self._records.last_run_times([one.id for one in experiments])
 
     def archive(self, id_: str) -> None:
-        """With its runs. Raises NotFound."""
+        """With its runs; its recurring ones are paused. Raises NotFound."""
+        found = self.experiment(id_)
         self._set_state(id_, ARCHIVED)
+        self._pause(id_, found.project)
         self._records.archive_runs(id_)
 
     def unarchive(self, id_: str) -> None:
-        """Its runs stay archived. Raises NotFound."""
+        """Its runs stay archived, its recurring ones paused. Raises NotFound."""
         self._set_state(id_, AVAILABLE)
 
     def delete(self, id_: str) -> None:

@@ -41,6 +41,12 @@ class Listing(msgspec.Struct, frozen=True):
     limit: int = 20
 
 
+class ExperimentSchedules(Protocol):
+    """What is done with the schedules of an experiment."""
+
+    def __call__(self, experiment: str, project: str) -> None: ...
+
+
 class ExperimentRecords(Protocol):
     """Implemented by `records`."""
 
