@@ -57,9 +57,9 @@ def unmet_reply(asked: Conditions, info: StoredObject) -> Reply | None:
 
 def list_all(call: Call) -> Reply:
     bucket = bucket_for(call, Role.VIEWER)
-    for name in ("versions", "softDeleted"):
-        if call.first(name).lower() == "true":
-            raise Unimplemented("the versions of objects are not kept", place=name)
+    if call.first("softDeleted").lower() == "true":
+        raise Unimplemented("what is deleted is gone", place="softDeleted")
+    # `versions` makes no difference: as in a bucket without versioning, there is but the live one.
     query = Query(
         prefix=call.first("prefix"),
         delimiter=call.first("delimiter"),
@@ -191,7 +191,7 @@ def _source_terms(source: dict[str, Any]) -> dict[str, Any]:
     match = asked.get("ifGenerationMatch") if isinstance(asked, dict) else None
     try:
         return {
-            "generation": int(source["generation"]) if "generation" in source else None,
+            "generation": int(source["generation"]) if source.get("generation") is not None else None,
             "conditions": Conditions(generation=int(match) if match is not None else None),
         }
     except (TypeError, ValueError):
