@@ -6,7 +6,7 @@ from cairn.api.access import PUBLIC, READ_ANY, WRITE_ANY, Access
 from cairn.api.context import Context
 from cairn.api.front import Front
 from cairn.api.http import Call, Handler, Reply, Route, json_reply
-from cairn.api.kfp import experiments, pipelines, recurring_runs, runs
+from cairn.api.kfp import artifacts, experiments, pipelines, recurring_runs, runs
 from cairn.api.kfp.messages import worded
 from cairn.api.kfp.uploads import UPLOAD_LIMIT
 from cairn.errors import Unimplemented
@@ -121,11 +121,19 @@ def _recurring_runs() -> list[Route]:
 
 
 def _others() -> list[Route]:
+    no_writes = _refusing("artifacts are recorded by the engine, and through the Vertex API's MetadataService")
     no_workflows = _refusing("there are no Argo workflows here: the engine keeps its own record")
     return [
         _route("GET", "/healthz", healthz, PUBLIC, "GetHealthz"),
         _route("GET", "/auth", authorize, READ_ANY, "Authorize"),
         _route("GET", "/filters", _refusing("filters are given to lists"), READ_ANY, "GetFilter"),
+        _route("GET", "/artifacts", artifacts.list_, READ_ANY, "ListArtifacts"),
+        _route("GET", "/artifacts/{artifact_id}", artifacts.get, READ_ANY, "GetArtifact"),
+        _route("POST", "/artifacts", no_writes, WRITE_ANY, "CreateArtifact"),
+        _route("POST", "/artifacts:batchCreate", no_writes, WRITE_ANY, "CreateArtifactsBulk"),
+        _route("GET", "/artifact_tasks", no_writes, READ_ANY, "ListArtifactTasks"),
+        _route("POST", "/artifact_tasks", no_writes, WRITE_ANY, "CreateArtifactTask"),
+        _route("POST", "/artifact_tasks:batchCreate", no_writes, WRITE_ANY, "CreateArtifactTasksBulk"),
         _route("POST", "/workflows", no_workflows, WRITE_ANY, "ReportWorkflow"),
         _route("POST", "/scheduledworkflows", no_workflows, WRITE_ANY, "ReportScheduledWorkflow"),
         _route(
