@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -18,8 +19,8 @@ from cairn.domain.runs import (
     TaskOutputs,
     TaskRecord,
 )
-from cairn.domain.states import AttemptState, TaskState
-from cairn.domain.values import Spilled
+from cairn.domain.states import AttemptState, RunState, TaskState
+from cairn.domain.values import Spilled, Value
 from cairn.engine.driver import Driver
 from cairn.engine.memory import Memory
 from cairn.engine.ports import Batch, CacheEntry, Fence, Lineage
@@ -34,6 +35,11 @@ _EXECUTION_STATES = {
     TaskState.SUCCEEDED: ExecutionState.COMPLETE,
     TaskState.FAILED: ExecutionState.FAILED,
     TaskState.CANCELLED: ExecutionState.CANCELLED,
+}
+_RUN_STATES = {
+    RunState.SUCCEEDED: ExecutionState.COMPLETE,
+    RunState.FAILED: ExecutionState.FAILED,
+    RunState.CANCELLED: ExecutionState.CANCELLED,
 }
 
 
@@ -61,6 +67,8 @@ class RunWriter:
         )
         self.driver.run = self.run
         self.batch.runs.append(self.run)
+        if self.run.state is RunState.RUNNING or self.run.state in _RUN_STATES:
+            self._lineage_of_run()
         self.labels.append(f"run.{self.run.state.lower()}")
 
     def record(self, task: TaskNode) -> None:
@@ -149,6 +157,21 @@ class RunWriter:
             self._spilled[path] = found
         return found
 
+    def _lineage_of_run(self) -> None:
+        """One execution for the run as a whole. Clients read a run's parameters and state from it: experiments of
+        google-cloud-aiplatform do in `PipelineJob._query_experiment_row`."""
+        run = self.run
+        execution = Execution(
+            id=run.uid,
+            schema_title="system.Run",
+            state=_RUN_STATES.get(run.state, ExecutionState.RUNNING),
+            display_name=run.job_id,
+            metadata=_parameters(run.parameters),
+            create_time=run.create_time,
+            update_time=run.update_time,
+        )
+        self.batch.lineage.append(Lineage((execution,), contexts=self.contexts, run_uid=run.uid))
+
     def _lineage(self, task: TaskNode, record: TaskRecord) -> None:
         now = record.end_time
         state = _EXECUTION_STATES[task.state]
@@ -160,10 +183,7 @@ class RunWriter:
             schema_title="system.ImporterExecution" if importer else "system.ContainerExecution",
             state=state,
             display_name=task.path,
-            metadata={
-                f"input:{name}": value.uri if isinstance(value, Spilled) else value
-                for name, value in record.inputs.parameters.items()
-            },
+            metadata=_parameters(record.inputs.parameters),
             create_time=record.create_time,
             update_time=now,
         )
@@ -213,3 +233,8 @@ class RunWriter:
         )
         self.batch.attempts.append(closed)
         self.labels.append(f"attempt.{state.lower()}")
+
+
+def _parameters(values: Mapping[str, Value]) -> dict[str, Any]:
+    """As Vertex AI Pipelines names them in the metadata of an execution."""
+    return {f"input:{name}": value.uri if isinstance(value, Spilled) else value for name, value in values.items()}
