@@ -24,7 +24,7 @@ _STATE = "PIPELINE_STATE_"
 # aiplatform.v1 PipelineState by number, as some clients write it
 _STATES = ("UNSPECIFIED", "QUEUED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLING", "CANCELLED", "PAUSED")
 _ABSENT = frozenset(("UNSPECIFIED", "QUEUED", "PAUSED"))  # no run is ever in these
-_ORDERS = ("create_time", "update_time", "end_time", "start_time")
+_ORDERS = ("create_time", "update_time", "end_time", "start_time", "display_name")
 _NEWEST_FIRST = (Order("create_time", descending=True),)
 
 

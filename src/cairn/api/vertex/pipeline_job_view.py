@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import xxhash
 
 from cairn.api.vertex.names import Place, artifact_name, context_name, execution_name
 from cairn.api.vertex.times import put, timestamp
 from cairn.domain.artifacts import Artifact
 from cairn.domain.lineage import ExecutionState
-from cairn.domain.runs import Failure, Run, TaskRecord
+from cairn.domain.runs import AttemptRecord, Failure, Run, TaskRecord
 from cairn.domain.states import RunState, TaskState
 from cairn.domain.values import Spilled
 
@@ -77,24 +78,42 @@ def spec_of(cairn: Cairn, digest: str) -> msgspec.Raw:
     return outer.get("pipelineSpec") or outer.get("pipeline_spec") or msgspec.Raw(text.encode())
 
 
-def job_detail(cairn: Cairn, run: Run) -> dict[str, Any]:
+def job_detail(cairn: Cairn, run: Run, *, tasks: bool = True) -> dict[str, Any]:
+    """Without `tasks` as a list has it when it is asked for."""
     place = Place(run.project, run.location)
-    tasks = cairn.records.tasks(run.uid)
-    return {
+    found: dict[str, Any] = {
         "pipelineContext": _context(place, run.pipeline_name, "system.Pipeline", run),
         "pipelineRunContext": _context(place, run.job_id, "system.PipelineRun", run, parent=run.pipeline_name),
-        "taskDetails": task_details(place, run, tasks),
     }
+    if tasks:
+        recorded = cairn.records.tasks(run.uid)
+        if not run.state.terminal:
+            recorded = _with_running(recorded, cairn.records.attempts(run.uid))
+        found["taskDetails"] = task_details(place, run, recorded)
+    return found
+
+
+def _with_running(tasks: list[TaskRecord], attempts: Iterable[AttemptRecord]) -> list[TaskRecord]:
+    """A leaf is recorded when it has ended: those that run are known by their attempts."""
+    known = {task.path for task in tasks}
+    running: dict[str, TaskRecord] = {}
+    for one in attempts:
+        if one.path not in known and one.path not in running:
+            name, began = one.path.rpartition("/")[2], one.start_time
+            running[one.path] = TaskRecord(
+                one.run_uid, one.path, name, "", "leaf", TaskState.RUNNING, "", create_time=began, start_time=began
+            )
+    return [*tasks, *running.values()]
 
 
 def task_details(place: Place, run: Run, tasks: Sequence[TaskRecord]) -> list[dict[str, Any]]:
-    ids = {task.path: task_id(task) for task in tasks}
+    ids = {task.path: task_id(run.uid, task.path) for task in tasks}
     return [_task(place, run, task, ids) for task in tasks]
 
 
-def task_id(task: TaskRecord) -> int:
-    """The same int64 at any time, from the task's own UUID."""
-    return int(task.uid.replace("-", "")[:16], 16) & (2**63 - 1)
+def task_id(run_uid: str, path: str) -> int:
+    """An int64 that is the same at any time, also before the task is recorded."""
+    return xxhash.xxh3_64_intdigest(f"{run_uid}/{path}".encode()) & (2**63 - 1)
 
 
 def status(failure: Failure | None) -> dict[str, Any] | None:
@@ -155,7 +174,7 @@ def _task(place: Place, run: Run, task: TaskRecord, ids: Mapping[str, int]) -> d
     parent = _parent(task)
     if parent in ids:
         found["parentTaskId"] = str(ids[parent])
-    put(found, createTime=task.create_time, startTime=task.start_time, endTime=task.end_time)
+    put(found, createTime=_created(task), startTime=task.start_time, endTime=task.end_time)
     if task.kind == "leaf":
         found["executorDetail"] = {"containerDetail": {}}
     found["state"] = state
@@ -189,8 +208,8 @@ def _state(run: Run, task: TaskRecord) -> str:
 
 def _history(task: TaskRecord, state: str, error: dict[str, Any] | None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    if task.create_time:
-        found.append({"updateTime": timestamp(task.create_time), "state": "PENDING"})
+    if _created(task):
+        found.append({"updateTime": timestamp(_created(task)), "state": "PENDING"})
     if task.start_time and not task.cached and state != "NOT_TRIGGERED":
         found.append({"updateTime": timestamp(task.start_time), "state": "RUNNING"})
     if task.end_time:
@@ -209,8 +228,13 @@ def _execution(place: Place, task: TaskRecord) -> dict[str, Any]:
         "schemaVersion": "0.0.1",
         "metadata": dict(_values("input", task.inputs.parameters)) | dict(_values("output", task.outputs.parameters)),
     }
-    put(found, createTime=task.create_time, updateTime=task.end_time or task.start_time)
+    put(found, createTime=_created(task), updateTime=task.end_time or task.start_time)
     return found
+
+
+def _created(task: TaskRecord) -> int:
+    """A leaf is recorded when it has ended, but was there when it started."""
+    return min(task.create_time, task.start_time) if task.start_time else task.create_time
 
 
 def _values(prefix: str, parameters: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -78,7 +78,7 @@ def list_(request: dict[str, Any], call: Call) -> dict[str, Any]:
     for run in runs:
         if "pipelineSpec" in wanted and run.spec_digest not in specs:
             specs[run.spec_digest] = spec_of(call.context.cairn, run.spec_digest)
-        detail = job_detail(call.context.cairn, run) if "jobDetail" in wanted else None
+        detail = job_detail(call.context.cairn, run, tasks=False) if "jobDetail" in wanted else None
         found.append(codec.masked(MESSAGE, job_view(run, specs.get(run.spec_digest), detail), mask))
     answer: dict[str, Any] = {"pipelineJobs": found} if found else {}
     return {**answer, "nextPageToken": token} if token else answer
