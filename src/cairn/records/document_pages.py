@@ -37,12 +37,14 @@ def columns(kind: str, dialect: str) -> dict[str, Column]:
     """What a document of a kind is filtered and ordered by; for some there is more than all of them have."""
     if kind != "schedule":
         return COLUMNS
+    start, end, following = (member("d.body", name, "BIGINT", dialect) for name in ("start", "end", "next_run_time"))
     return {
         **COLUMNS,
-        "start_time": time(member("d.body", "start", "BIGINT", dialect)),
-        "end_time": time(member("d.body", "end", "BIGINT", dialect)),
-        "next_run_time": time(member("d.body", "next_run_time", "BIGINT", dialect)),
+        "start_time": time(f"coalesce(nullif({start}, 0), d.create_time)"),
+        "end_time": time(end),
+        "next_run_time": time(f"CASE d.state WHEN 'ACTIVE' THEN {following} ELSE 0 END"),
         "create_pipeline_job_request": number("1"),
+        "create_notebook_execution_job_request": number("0"),
         "experiment": text(text_member("d.body", ("submission", "experiment"), dialect)),
     }
 

@@ -7,6 +7,7 @@ killed in between, the next turn finds that run instead of making another one. S
 from __future__ import annotations
 
 import logging
+import re
 import time
 import zlib
 from collections.abc import Callable
@@ -168,7 +169,7 @@ def submission_of(schedule: Schedule, pipeline: Pipeline, nominal: int, now: int
         settings=msgspec.structs.replace(template.settings, detached=True),
         project=schedule.project,
         location=schedule.location,
-        job_id=f"{template.job_id or pipeline.name}-{stamp}-{zlib.crc32(request.encode()):08x}",
+        job_id=f"{_stem(template.job_id or pipeline.name)}-{stamp}-{zlib.crc32(request.encode()):08x}",
         display_name=shown,
         request_id=request,
         owner=template.owner or schedule.owner,
@@ -176,6 +177,11 @@ def submission_of(schedule: Schedule, pipeline: Pipeline, nominal: int, now: int
         schedule_time=nominal,
         uid=uid,
     )
+
+
+def _stem(name: str) -> str:
+    """As the id of a Vertex job may begin."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:90] or "pipeline"
 
 
 def _made(nominal: int, run: Run) -> RunResponse:

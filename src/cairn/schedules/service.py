@@ -12,7 +12,7 @@ from cairn.domain.documents import Document
 from cairn.domain.ids import random_uid
 from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT
 from cairn.engine.runs import RunService
-from cairn.errors import Conflict, InputRefused, NotFound, RecordsBusy
+from cairn.errors import Conflict, InputRefused, NotFound, RecordsBusy, WrongState
 from cairn.filters.tree import Filter, Order
 from cairn.schedules.macros import Macros
 from cairn.schedules.planning import check, document_of, planned, schedule_of, standing
@@ -136,7 +136,7 @@ class ScheduleService:
         return self._change(schedule, work, etag)
 
     def pause(self, schedule: Schedule) -> Schedule:
-        """No new runs until it is resumed. Raises Conflict when it is completed."""
+        """No new runs until it is resumed. Raises WrongState when it is completed."""
 
         def work(current: Schedule) -> Schedule:
             if current.state is ScheduleState.COMPLETED:
@@ -148,7 +148,7 @@ class ScheduleService:
         return self._change(schedule, work)
 
     def resume(self, schedule: Schedule, *, catch_up: bool = False) -> Schedule:
-        """Go on; `catch_up`: also with the ticks of the time in between. Raises Conflict when it is completed."""
+        """Go on; `catch_up`: also with the ticks of the time in between. Raises WrongState when it is completed."""
 
         def work(current: Schedule) -> Schedule:
             if current.state is ScheduleState.COMPLETED:
@@ -246,5 +246,5 @@ def _definition_document(schedule: Schedule, definition: Definition) -> Document
     )
 
 
-def _completed(schedule: Schedule) -> Conflict:
-    return Conflict(f"schedule {schedule.id!r} is completed", remedy="change its end or its count, or make a new one")
+def _completed(schedule: Schedule) -> WrongState:
+    return WrongState(f"schedule {schedule.id!r} is completed", remedy="change its end or its count, or make a new one")

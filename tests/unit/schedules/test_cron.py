@@ -124,8 +124,9 @@ def test_every_so_often(text, seconds):
     [
         "", "* * *", "* * * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "*/0 * * * *",
         "5-1 * * * *", "a * * * *", "0 0 30 2 *", "0 0 31 4 *", "L * * * *", "L/2 * * * *", "@reboot", "@every",
-        "@every x", "@every -5m", "TZ= 0 * * * *", "TZ=Mars/Base 0 * * * *", "TZ=/etc/passwd 0 * * * *", 
-        "TZ=../UTC 0 * * * *", "0 0 * * 1,MON#9", "*" * 300, "٣ * * * *", "1.5 * * * *", "0 0 * * 2#", "0 0 * * #2", "0 0 L-3 * *", "TZ=UTC",
+        "@every x", "@every -5m", "TZ= 0 * * * *", "TZ=Mars/Base 0 * * * *", "TZ=/etc/passwd 0 * * * *", "TZ=UTC",
+        "TZ=../UTC 0 * * * *", "0 0 * * 1,MON#9", "*" * 300, "٣ * * * *", "1.5 * * * *", "0 0 * * 2#", "0 0 * * #2",
+        "0 0 L-3 * *",
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused_with_the_place(text):
