@@ -197,7 +197,7 @@ class LocalObjects:
                 components=components,
                 attributes=attributes,
             )
-            seen = _place(partial, path, str(root), directory=name.endswith("/"))
+            seen = _place(partial.path, path, str(root), directory=name.endswith("/"))
             row = msgspec.structs.replace(row, mtime=seen.st_mtime_ns, inode=seen.st_ino)
             change.put(bucket, row)
         return _from_row(bucket, row)
@@ -264,6 +264,38 @@ class LocalObjects:
                 conditions=conditions,
                 components=source.info.components,
             )
+
+    def move(
+        self,
+        bucket: str,
+        name: str,
+        to: str,
+        *,
+        source: Conditions = NO_CONDITIONS,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> StoredObject:
+        """Within a bucket, at once; `source` are the conditions on what is moved, `conditions` on what is replaced."""
+        root = self.buckets.path(bucket)
+        path, target = object_names.path_of(root, name), object_names.path_of(root, to)
+        if name.endswith("/") or to.endswith("/") or path == target:
+            raise InputRefused("a move is from one object's name to another's", place=name)
+        with self.index.changing() as change:
+            before = self._look(change, bucket, name, path)
+            if before is None:
+                raise _missing(bucket, name)
+            replaced = self._look(change, bucket, to, target)
+            if not source.met(before) or not conditions.met(replaced):
+                raise _unmet()
+            now = time.time_ns() // 1000
+            generation = max(now, replaced.generation + 1 if replaced else 1)
+            info = msgspec.structs.replace(
+                before, name=to, generation=generation, metageneration=1, created=now, updated=now
+            )
+            seen = _place(Path(path), target, str(root), directory=False)
+            change.remove(bucket, name)
+            change.put(bucket, _row(info, seen))
+            self._prune(change, bucket, root, name)
+        return info
 
     def compose(
         self,
@@ -336,13 +368,13 @@ class LocalObjects:
                 return
 
 
-def _place(partial: Partial, path: str, root: str, *, directory: bool) -> os.stat_result:
+def _place(source: Path, path: str, root: str, *, directory: bool) -> os.stat_result:
     """Rename into place; what is known of the new file. Raises InputRefused where the tree does not allow it."""
     for attempt in range(_ATTEMPTS):
         try:
             os.makedirs(path if directory else os.path.dirname(path), mode=0o755, exist_ok=True)
             if not directory:
-                os.rename(partial.path, path)
+                os.rename(source, path)
             return os.stat(path)
         except (FileExistsError, NotADirectoryError):
             raise InputRefused(

@@ -153,6 +153,18 @@ def _copied(call: Call) -> StoredObject:
         opened.close()
 
 
+def move(call: Call) -> Reply:
+    bucket = bucket_for(call, Role.EDITOR)
+    info = call.context.cairn.objects.move(
+        bucket.name,
+        call.variables["object"],
+        call.variables["to_object"],
+        source=conditions(call, "ifSource"),
+        conditions=conditions(call),
+    )
+    return answer(call, resources.object_json(info, call.base_url))
+
+
 async def compose(call: Call) -> Reply:
     info = await asyncio.to_thread(_composed, call)
     return answer(call, resources.object_json(info, call.base_url))

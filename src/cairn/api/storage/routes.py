@@ -85,6 +85,7 @@ def _objects() -> list[Route]:
         _route("DELETE", _O, objects.delete, WRITE_ANY, "objects.delete"),
         _route("POST", _B + "/o/{object}/copyTo" + other, objects.copy, WRITE_ANY, "objects.copy"),
         _route("POST", _B + "/o/{object}/rewriteTo" + other, objects.rewrite, WRITE_ANY, "objects.rewrite"),
+        _route("POST", _B + "/o/{object}/moveTo/o/{to_object=**}", objects.move, WRITE_ANY, "objects.move"),
         _route("POST", _B + "/o/{object}/compose", objects.compose, WRITE_ANY, "objects.compose"),
     ]
 
