@@ -346,7 +346,7 @@ class Connection:
             self._loop.create_task(self.close())
 
     def _linger(self) -> None:
-        """Close; over what a client still sends not before it had the time to read, for that would tear its answer away."""
+        """Close; over what a client still sends only after a while, for that would tear its answer away."""
         if self._lingering:
             return
         self._lingering = True
