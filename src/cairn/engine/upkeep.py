@@ -88,8 +88,9 @@ class Upkeep:
         freed = self.records.delete_run(run.uid)
         referenced = _Kept(self._paths(self.records.referenced()))
         gone: list[str] = [path for path in self._paths(freed.uris) if not referenced.touch(path)]
-        root = self.store.path_of(run.pipeline_root) if run.pipeline_root else str(self.home.store)
-        trees = {f"{root}/{run.pipeline_name}/{run.uid}", *filter(None, map(self._tree_of_deleted, gone))}
+        trees = set(filter(None, map(self._tree_of_deleted, gone)))
+        if "://" not in run.pipeline_root:  # a bucket is the user's, also where it is a directory here
+            trees.add(f"{run.pipeline_root or self.home.store}/{run.pipeline_name}/{run.uid}")
         gone += [tree for tree in trees if not referenced.touch(tree)]
         gone += [*freed.directories, f"{self.home.runs}/{run.uid}"]
         return sum(self._remove(path) for path in gone)

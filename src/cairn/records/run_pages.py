@@ -6,11 +6,24 @@ from collections.abc import Collection, Sequence
 
 from cairn.domain.runs import Run
 from cairn.domain.states import RunState
-from cairn.filters.tree import Filter, Order
+from cairn.filters.tree import And, Comparison, Filter, Membership, Order
 from cairn.records.connection import Connection
-from cairn.records.filtering import Column, Condition, compile_filter, flag, label_rows, text, time, words
+from cairn.records.filtering import Column, Condition, compile_filter, custom, flag, label_rows, text, time, words
 from cairn.records.paging import paging
 from cairn.records.runs import READ_FIELDS, READ_FROM, read_row
+
+
+def _sparse(sql: str) -> Column:
+    """A text that most runs lack: said so that the index over those that have it is taken."""
+
+    def condition(part: Comparison | Membership, dialect: str) -> Condition:
+        inner = compile_filter(part, {part.field[0]: text(sql)}, dialect)
+        if isinstance(part, Comparison) and part.operator == "=" and part.value not in ("", "*") and not part.wildcard:
+            return Condition(f"({sql} <> '' AND {inner.sql})", inner.values)
+        return inner
+
+    return custom(condition)
+
 
 COLUMNS: dict[str, Column] = {
     "uid": text("r.uid"),
@@ -22,8 +35,8 @@ COLUMNS: dict[str, Column] = {
     "start_time": time("r.start_time"),
     "end_time": time("r.end_time"),
     "update_time": time("r.update_time"),
-    "schedule": text("r.schedule"),
-    "experiment": text("r.experiment"),
+    "schedule": _sparse("r.schedule"),
+    "experiment": _sparse("r.experiment"),
     "archived": flag("r.archived"),
     "labels": label_rows("FROM run_labels l WHERE l.run = r.n"),
 }
@@ -42,7 +55,19 @@ def page(
 ) -> tuple[list[Run], str]:
     """Newest first unless `orders` says otherwise, and the token of the next page. Raises InputRefused."""
     selection = _selection(connection, projects, location, where)
-    pages = paging(orders, COLUMNS, "r.n", query="\n".join((location, *sorted(projects or ("*",)), query)))
+    newest_first = True
+    if len(orders) == 1 and orders[0].field == "create_time" and not _bounds_creation(where):
+        # Runs are recorded as they are created: their narrow key is the same order without an index of its own.
+        newest_first, orders = orders[0].descending, ()
+    elif not orders and _bounds_creation(where):
+        orders = (Order("create_time", descending=True),)  # whose index gives both
+    pages = paging(
+        orders,
+        COLUMNS,
+        "r.n",
+        newest_first=newest_first,
+        query="\n".join((location, *sorted(projects or ("*",)), query)),
+    )
     behind = pages.after(token)
     sql = (
         f"SELECT {READ_FIELDS}, {pages.select} FROM {READ_FROM} "
@@ -51,6 +76,11 @@ def page(
     rows = connection.query(sql, [*selection.values, *behind.values, limit + 1])
     more = pages.token(rows[limit - 1]) if len(rows) > limit else ""
     return [read_row(row) for row in rows[:limit]], more
+
+
+def _bounds_creation(where: Filter | None) -> bool:
+    parts = where.parts if isinstance(where, And) else (where,)
+    return any(isinstance(part, Comparison) and part.field == ("create_time",) for part in parts)
 
 
 def count(connection: Connection, *, projects: Collection[str] | None, location: str, where: Filter | None) -> int:

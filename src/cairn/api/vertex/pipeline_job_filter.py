@@ -25,7 +25,6 @@ _STATE = "PIPELINE_STATE_"
 _STATES = ("UNSPECIFIED", "QUEUED", "PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLING", "CANCELLED", "PAUSED")
 _ABSENT = frozenset(("UNSPECIFIED", "QUEUED", "PAUSED"))  # no run is ever in these
 _ORDERS = ("create_time", "update_time", "end_time", "start_time", "display_name")
-_NEWEST_FIRST = (Order("create_time", descending=True),)
 
 
 def read_filter(text: str) -> Filter | None:
@@ -34,26 +33,15 @@ def read_filter(text: str) -> Filter | None:
     return None if found is None else _translated(found)
 
 
-def read_order(text: str, where: Filter | None) -> tuple[Order, ...]:
-    """Newest first where nothing is asked for. Raises InputRefused.
-
-    Runs are recorded as they are created: () is the same order, and the cheaper one unless the filter has a bound on
-    the time of creation, whose index then gives both.
-    """
+def read_order(text: str) -> tuple[Order, ...]:
+    """() is newest first. Raises InputRefused."""
     found = parse_order(text)
     for order in found:
         if order.field not in _ORDERS:
             raise InputRefused(
                 f"{order.field[:80]!r} is not a field to order by", place="orderBy", remedy=", ".join(_ORDERS)
             )
-    if found == _NEWEST_FIRST or not found:
-        return _NEWEST_FIRST if _bounds_time(where) else ()
     return found
-
-
-def _bounds_time(where: Filter | None) -> bool:
-    parts = where.parts if isinstance(where, And) else (where,)
-    return any(isinstance(part, Comparison) and part.field == ("create_time",) for part in parts)
 
 
 def _translated(part: Filter) -> Filter:

@@ -62,12 +62,11 @@ def list_(request: dict[str, Any], call: Call) -> dict[str, Any]:
     if size < 0:
         raise InputRefused("a page has at least one entry", place="pageSize")
     text, order = request.get("filter", ""), request.get("orderBy", "")
-    where = read_filter(text)
     runs, token = call.context.cairn.records.page_runs(
         projects=[place.project],
         location=place.location,
-        where=where,
-        orders=read_order(order, where),
+        where=read_filter(text),
+        orders=read_order(order),
         query=f"pipelineJobs\n{text}\n{order}",
         token=request.get("pageToken", ""),
         limit=min(size or DEFAULT_PAGE, MAX_PAGE),

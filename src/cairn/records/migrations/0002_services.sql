@@ -10,6 +10,8 @@ ALTER TABLE runs ADD COLUMN archived BIGINT NOT NULL DEFAULT 0;
 UPDATE runs SET display_name = @WORD(display_name), start_time = @COUNT(start_time), end_time = @COUNT(end_time),
     update_time = @COUNT(update_time);
 CREATE INDEX runs_by_store ON runs (store, n);
+DROP INDEX runs_by_pipeline;
+CREATE INDEX runs_by_store_pipeline ON runs (store, pipeline_name, n);
 CREATE INDEX runs_by_state ON runs (store, state, n);
 CREATE INDEX runs_by_display_name ON runs (store, display_name, n);
 CREATE INDEX runs_by_create_time ON runs (store, create_time, n);
