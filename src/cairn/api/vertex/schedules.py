@@ -33,7 +33,7 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
     place = place_of(request.get("parent", ""))
     message = request.get("schedule") or {}
     for field in ("displayName", "cron", "maxConcurrentRunCount"):
-        if field not in message:
+        if not message.get(field):
             raise InputRefused("is required", place=f"schedule.{field}")
     submission, definition = _read_request(message, place, call)
     fields: dict[str, Any] = {name: int(message.get(field, 0)) for field, name in _COUNTS.items()}
