@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from cairn.api import steps
 from cairn.api.access import READ_ANY, Scope
 from cairn.api.accounts.gate import Arrival, Gate
 from cairn.api.context import Context
@@ -83,13 +84,14 @@ class Application:
     async def _answer(self, scope: AsgiScope, headers: dict[str, str], receive: Receive, send: Send) -> None:
         began = time.monotonic()
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
+        prefix, path = steps.split(path, headers)
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         match = self.router.find(method, path)
         notes: dict[str, str] = {}
         asker = _Asker()
         reading = _Reading(receive, headers)
         try:
-            reply = await self._handled(scope, headers, path, match, reading, notes, asker)
+            reply = await self._handled(scope, headers, prefix, path, match, reading, notes, asker)
         except Exception as error:  # noqa: BLE001 - the one place where a request's error ends
             reply = self._refusal(path, error)
         reply.headers.update(notes)
@@ -109,6 +111,7 @@ class Application:
         self,
         scope: AsgiScope,
         headers: dict[str, str],
+        prefix: str,
         path: str,
         match: Match | None,
         receive: Receive,
@@ -138,7 +141,7 @@ class Application:
             match.variables,
             identity,
             project,
-            base_url=f"{scope.get('scheme', 'http')}://{headers.get('host', '')}",
+            base_url=f"{scope.get('scheme', 'http')}://{headers.get('host', '')}{prefix}",
             notes=notes,
         )
         limit = self.gate.policy.body_limit if route.limit == JSON_LIMIT else route.limit

@@ -20,6 +20,7 @@ from cairn.api.binding import address_of, bind
 from cairn.api.context import Context
 from cairn.api.host import EngineHost
 from cairn.api.pressure import Pressure
+from cairn.api.steps import ServedSteps
 from cairn.schedules.ticking import Ticker
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Server:
         if check_answers:
             self.context.shared["check_answers"] = True
         gate = Gate(self.context, policy)
+        if cairn.settings.server.step_clients == "here":
+            cairn.services.surroundings = ServedSteps(self.context.url, gate.authentication.steps, login=policy.login)
         workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="api")
         pressure = Pressure()
         self.application = Application(

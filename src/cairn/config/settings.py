@@ -54,6 +54,7 @@
     requests_per_second = 0         # of one identity; 0: 200, and no limit on loopback without logins
     burst = 1000
     body_limit = "32Mi"             # of a request that is JSON; uploads of objects have their own
+    step_clients = "here"           # Google's clients in steps that a server runs: pointed at it, or untouched
 
     [directories]                   # elsewhere than in the home
     secrets = ""
@@ -135,6 +136,7 @@ class ServerSettings(Section, frozen=True):
     requests_per_second: float = 0.0
     burst: int = 1000
     body_limit: str | int = "32Mi"
+    step_clients: Literal["here", "untouched"] = "here"
 
 
 class DirectoriesSettings(Section, frozen=True):

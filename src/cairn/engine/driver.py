@@ -25,7 +25,7 @@ from cairn.engine.fit import fit, resources_of
 from cairn.engine.importer import import_artifact
 from cairn.engine.layout import AttemptLayout, attempt_layout, workspace_directory
 from cairn.engine.platform import PlatformSettings, platform_settings
-from cairn.engine.ports import Environment, EnvironmentPlan, ProcessSpec, StartAttempt
+from cairn.engine.ports import Environment, EnvironmentPlan, ProcessSpec, StartAttempt, StepSurroundings
 from cairn.engine.resolve import failure_of, loop_items, resolve_inputs
 from cairn.engine.services import Services
 from cairn.engine.tree import TaskNode
@@ -35,6 +35,7 @@ from cairn.spec.placeholders import CommandTemplate, PlaceholderContext, compile
 from cairn.spec.types import ContainerSpec, ImporterSpec, Pipeline
 
 WORKSPACE_PATH = "/kfp-workspace"
+_NOTHING_AROUND = StepSurroundings()
 
 
 class LeafPlan:
@@ -308,7 +309,8 @@ class Driver:
         assert leaf.environment is not None
         resources = self.resources(ready, context)
         words = leaf.template.resolve(context)
-        variables = {name: context.text(value) for name, value in leaf.env.items()}
+        around = self._surroundings(attempt, uid)
+        variables = {**around.variables, **{name: context.text(value) for name, value in leaf.env.items()}}
         settings = platform_settings(ready.task, ready.inputs, attempt.layout, uid, self.services)
         variables.update(settings.variables)
         variables.setdefault("CAIRN_RUN", self.run.uid)
@@ -321,7 +323,7 @@ class Driver:
             call_source=call.source if call else "",
             call_arguments=words if call else (),
             links=self._links(attempt, settings),
-            secret_variables=settings.secret_variables,
+            secret_variables={**around.secret_variables, **settings.secret_variables},
         )
         directories: list[str] = []
         task_root = self.services.store.path_of(attempt.layout.task_root)
@@ -337,8 +339,14 @@ class Driver:
             resources=resources,
             timeout_seconds=float(ready.task.component.platform.active_deadline_seconds),
             create_directories=tuple(directories),
+            files=around.files,
         )
         return attempt.request
+
+    def _surroundings(self, attempt: Attempt, uid: str) -> StepSurroundings:
+        if self.services.surroundings is None:
+            return _NOTHING_AROUND
+        return self.services.surroundings.of_attempt(uid, self.run.project, attempt.layout.directory)
 
     def _links(self, attempt: Attempt, settings: PlatformSettings) -> tuple[tuple[str, str], ...]:
         uris = [attempt.layout.task_root]

@@ -292,6 +292,21 @@ class Executor(Protocol):
         """Let go. Attempts still running keep running under their waiters; idle helpers end."""
 
 
+class StepSurroundings(msgspec.Struct, frozen=True):
+    """What a step finds beyond its own: the step's own variables win. Files: (path, content), written for the step."""
+
+    variables: dict[str, str] = {}
+    secret_variables: dict[str, str] = {}
+    files: tuple[tuple[str, bytes], ...] = ()
+
+
+class Surroundings(Protocol):
+    def of_attempt(self, attempt_uid: str, project: str, directory: str) -> StepSurroundings:
+        """What points the clients in a step at the server that hosts this engine; `directory`: the attempt's.
+
+        On the engine's thread, in microseconds. It has no part in a cache key."""
+
+
 # --- artifacts -------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cairn.domain.clock import Clock
-from cairn.engine.ports import ArtifactStore, Environments, Executor, Journal, Owner, RunRecords, Secrets
+from cairn.engine.ports import (
+    ArtifactStore,
+    Environments,
+    Executor,
+    Journal,
+    Owner,
+    RunRecords,
+    Secrets,
+    Surroundings,
+)
 
 
 @dataclass(slots=True)
@@ -20,4 +29,5 @@ class Services:
     owner: Owner
     runs_directory: str  # attempts live in RUNS_DIRECTORY/RUN_UID/TASK/PATH/attempt-N
     default_root: str  # pipeline root when neither the run nor the pipeline names one
+    surroundings: Surroundings | None = None  # set by a server, for the steps of the engine that it hosts
     allow_private_hosts: bool = False  # importers and webhooks may name hosts on private networks

@@ -6,13 +6,16 @@ import errno
 import json
 import os
 import signal
-from typing import Any, Dict, List, NoReturn, Optional
+import sys
+from typing import Any, Dict, List, Mapping, NoReturn, Optional
 
 from cairn.launcher import control, linux, mounts, snapshot
 from cairn.launcher.limits import Placement
 from cairn.launcher.processes import ATTEMPT_VARIABLE
 from cairn.launcher.runtime import RUNTIME_MODULE, Call, Preload, become_main, command_arguments
 
+SHIM_VARIABLE = "CAIRN_STEP_SHIM"  # a directory to put first on PYTHONPATH
+SHIM_OFF = ("off", "0", "false", "no")
 HIGHEST_DESCRIPTOR = 256  # a supervisor never has more open
 MAX_ARGUMENT = 128 * 1024 - 1  # bytes of one argument that the kernel passes on (MAX_ARG_STRLEN, its end included)
 # `python -m` with arguments of any length, read from a file.
@@ -112,12 +115,29 @@ def _enter(plan: Plan, preload: Optional[Preload], placement: Placement, report:
     if plan.fresh or preload is None or not plan.source:
         _execute(plan, own)
     os.environ.update(own)
+    _start_shim()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter does when it starts
     if hasattr(signal, "SIGXFSZ"):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     os.close(report)
     return Call(preload, plan.module_path, plan.arguments)
+
+
+def _start_shim() -> None:
+    """What `sitecustomize` does in a fresh process: point Google's clients at the server that hosts the engine."""
+    directory = os.environ.get(SHIM_VARIABLE)
+    if not directory or os.environ.get("CAIRN_SHIM", "").lower() in SHIM_OFF:
+        return
+    os.environ["PYTHONPATH"] = _with_shim(directory, os.environ)
+    sys.path.insert(1, directory)
+    import cairn_finder  # type: ignore[import-not-found]
+
+    cairn_finder.install()
+
+
+def _with_shim(directory: str, variables: Mapping[str, str]) -> str:
+    return os.pathsep.join(part for part in (directory, variables.get("PYTHONPATH", "")) if part)
 
 
 def fail(report: int, error: BaseException) -> NoReturn:
@@ -161,6 +181,8 @@ def _execute(plan: Plan, own: Dict[str, str]) -> NoReturn:
     if plan.source:
         variables["_KFP_RUNTIME"] = "true"
     variables.update(own)
+    if SHIM_VARIABLE in variables:
+        variables["PYTHONPATH"] = _with_shim(variables[SHIM_VARIABLE], variables)
     command = plan.command()
     try:
         os.execvpe(command[0], command, variables)

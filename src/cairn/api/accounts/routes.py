@@ -17,6 +17,8 @@ from cairn.errors import InputRefused, Unauthenticated
 if TYPE_CHECKING:
     from cairn.api.accounts.gate import Gate
 
+REFRESH = "refresh_token"
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LIMIT = 64 * 1024
 _log = logging.getLogger("cairn.accounts")
@@ -35,11 +37,15 @@ def issue_token(call: Call) -> Reply:
     """`grant_type` and `assertion`, as a form. Answers an access token, or an identity token where the assertion has a
     `target_audience`; errors as RFC 6749, 5.2 has them."""
     gate: Gate = call.context.shared["accounts"]
-    grant, assertion = _form(call)
-    if grant != JWT_BEARER:
-        return _refused("unsupported_grant_type", f"only {JWT_BEARER} is granted here")
+    form = _form(call)
+    grant = form.get("grant_type", [""])[0]
+    if grant not in (JWT_BEARER, REFRESH):
+        return _refused("unsupported_grant_type", f"only {JWT_BEARER} is granted here, and to steps {REFRESH}")
     try:
-        answer = gate.authentication.exchange(assertion)
+        if grant == REFRESH:
+            answer = _step_token(gate, form.get("refresh_token", [""])[0])
+        else:
+            answer = gate.authentication.exchange(form.get("assertion", [""])[0])
     except Unauthenticated as error:
         _log.warning("an assertion was refused: %s", error.message)
         return _refused("invalid_grant", error.message)
@@ -48,12 +54,21 @@ def issue_token(call: Call) -> Reply:
     return reply
 
 
-def _form(call: Call) -> tuple[str, str]:
+def _step_token(gate: Gate, token: str) -> dict[str, Any]:
+    """A step's credentials have its token as their refresh token: it is the access token too, as long as it is good.
+    Raises Unauthenticated."""
+    steps = gate.authentication.steps
+    if not steps.recognises(token):
+        raise Unauthenticated("this is no step's token")
+    steps.identity(token)
+    return {"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": _SCOPE}
+
+
+def _form(call: Call) -> dict[str, list[str]]:
     try:
-        form = parse_qs(call.content.decode("ascii"), max_num_fields=16)
+        return parse_qs(call.content.decode("ascii"), max_num_fields=16)
     except ValueError:
         raise InputRefused("the body is not a form") from None
-    return form.get("grant_type", [""])[0], form.get("assertion", [""])[0]
 
 
 def _refused(error: str, description: str) -> Reply:

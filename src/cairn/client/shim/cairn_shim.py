@@ -262,10 +262,57 @@ def _grpc(module: Any) -> None:
     def opened(address: Any, arguments: Any, options: Any) -> Any:
         if _base().startswith("https:"):
             return secure(address, _grpc_credentials(), *arguments, **options)
-        return insecure(address, *arguments, **options)
+        token = _step_token()
+        if not token:
+            return insecure(address, *arguments, **options)
+        said = _says_token(module, token)
+        if module.__name__ == "grpc.aio":
+            options["interceptors"] = [*(options.get("interceptors") or ()), *said]
+            return insecure(address, *arguments, **options)
+        return module.intercept_channel(insecure(address, *arguments, **options), *said)
 
     module.secure_channel = _named(secure_channel, secure)
     module.insecure_channel = _named(insecure_channel, insecure)
+
+
+def _step_token() -> str:
+    """A step's own token, which stands in its CAIRN_URL: http://127.0.0.1:8080/steps/TOKEN."""
+    _, found, token = _base().partition("/steps/")
+    return token if found else ""
+
+
+def _says_token(module: Any, token: str) -> list[Any]:
+    """Interceptors that send a token with each call; plaintext channels take no credentials."""
+
+    def said(details: Any) -> Any:
+        metadata = [pair for pair in (details.metadata or ()) if pair[0] != "authorization"]
+        metadata.append(("authorization", "Bearer " + token))
+        if module.__name__ == "grpc.aio":
+            metadata = module.Metadata(*metadata)
+        return details._replace(metadata=metadata)
+
+    def kind(base: Any, method: str) -> Any:
+        if module.__name__ == "grpc.aio":
+
+            async def intercept(_self: Any, call: Any, details: Any, request: Any) -> Any:
+                return await call(said(details), request)
+
+        else:
+
+            def intercept(_self: Any, call: Any, details: Any, request: Any) -> Any:  # type: ignore[misc]
+                return call(said(details), request)
+
+        return type("SaysToken", (base,), {method: intercept})()
+
+    return [
+        kind(getattr(module, name + "ClientInterceptor"), method)
+        for name, method in (
+            ("UnaryUnary", "intercept_unary_unary"),
+            ("UnaryStream", "intercept_unary_stream"),
+            ("StreamUnary", "intercept_stream_unary"),
+            ("StreamStream", "intercept_stream_stream"),
+        )
+    ]
 
 
 def _grpc_address(target: Any) -> str | None:
