@@ -29,7 +29,7 @@ said = {
     "no token": ask("/v1/projects/mine/locations/us-central1/pipelineJobs", plain)[0],
     "wrong token": ask("/steps/nonsense/v1/projects/mine/locations/us-central1/pipelineJobs", plain)[0],
     "project": os.environ["GOOGLE_CLOUD_PROJECT"],
-    "mode": oct(os.stat(os.path.dirname(os.environ["GOOGLE_APPLICATION_CREDENTIALS"])).st_mode & 0o077),
+    "mode": oct(os.stat(os.environ["GOOGLE_APPLICATION_CREDENTIALS"]).st_mode & 0o077),
     "shim": any(type(finder).__module__ == "cairn_finder" for finder in sys.meta_path),
     "token": token,
 }
