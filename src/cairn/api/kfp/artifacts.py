@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cairn.api.http import Call, Reply, json_reply
-from cairn.api.kfp import scoping
+from cairn.api.http import Call, Reply
+from cairn.api.kfp import messages, scoping
 from cairn.api.kfp.lists import list_query
 from cairn.api.kfp.messages import moment
 from cairn.domain.artifacts import Artifact
@@ -47,7 +47,7 @@ def get(call: Call) -> Reply:
         for location in cairn.records.locations(project):
             store = StoreName(project, location)
             try:
-                return json_reply(_told(cairn.metadata.artifact(id_, store), project))
+                return messages.reply(_told(cairn.metadata.artifact(id_, store), project))
             except NotFound:
                 continue
     raise NotFound(f"there is no artifact {id_[:80]!r}")
@@ -59,20 +59,22 @@ def list_(call: Call) -> Reply:
     search = Search(query.where, query.orders, query.query, query.token, query.limit)
     found = call.context.cairn.records.search_artifacts(StoreName(project, DEFAULT_LOCATION), search)
     artifacts = [_told(one, project) for one in found.items]
-    return json_reply({"artifacts": artifacts, "next_page_token": found.next_token})
+    return messages.reply({"artifacts": artifacts, "next_page_token": found.next_token})
 
 
 def _told(artifact: Artifact, project: str) -> dict[str, Any]:
     """A type of a user's own is an Artifact, with its title in the metadata's `schema_title`."""
     title = artifact.type.schema_title
     metadata = artifact.metadata if title in _TYPES else {**artifact.metadata, "schema_title": title}
-    return {
-        "artifact_id": artifact.id,
-        "name": artifact.display_name,
-        "description": artifact.description,
-        "type": _TYPES.get(title, "Artifact"),
-        "uri": artifact.uri,
-        "metadata": metadata,
-        "created_at": moment(artifact.create_time),
-        "namespace": project,
-    }
+    return messages.filled(
+        {
+            "artifact_id": artifact.id,
+            "name": artifact.display_name,
+            "description": artifact.description,
+            "type": _TYPES.get(title, "Artifact"),
+            "uri": artifact.uri,
+            "metadata": metadata,
+            "created_at": moment(artifact.create_time),
+            "namespace": project,
+        }
+    )

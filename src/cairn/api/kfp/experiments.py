@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cairn.api.http import Call, Reply, json_reply
+from cairn.api.http import Call, Reply
 from cairn.api.kfp import messages, scoping
 from cairn.api.kfp.lists import list_query
 from cairn.api.kfp.messages import TEXT, WORD, body_of, moment
@@ -36,11 +36,11 @@ def create(call: Call) -> Reply:
     wanted = Experiment(
         "", asked.get("display_name", ""), asked.get("description", ""), project, owner=call.identity.name
     )
-    return json_reply(_told(call, [call.context.cairn.experiments.create(wanted)])[0])
+    return messages.reply(_told(call, [call.context.cairn.experiments.create(wanted)])[0])
 
 
 def get(call: Call) -> Reply:
-    return json_reply(_told(call, [readable(call, call.variables["experiment_id"])])[0])
+    return messages.reply(_told(call, [readable(call, call.variables["experiment_id"])])[0])
 
 
 def list_(call: Call) -> Reply:
@@ -48,7 +48,7 @@ def list_(call: Call) -> Reply:
     projects = frozenset((scoping.home(call, call.first("namespace")),))
     listing = Listing(projects, query.where, query.orders, query.query, query.token, query.limit)
     found, token, count = call.context.cairn.experiments.experiments(listing)
-    return json_reply({"experiments": _told(call, found), "total_size": count, "next_page_token": token})
+    return messages.reply({"experiments": _told(call, found), "total_size": count, "next_page_token": token})
 
 
 def archive(call: Call) -> Reply:
@@ -93,4 +93,4 @@ def _object(experiment: Experiment, last_run: int) -> dict[str, Any]:
         "namespace": experiment.project,
         "storage_state": "ARCHIVED" if experiment.archived else "AVAILABLE",
     }
-    return {**found, "last_run_created_at": moment(last_run)} if last_run else found
+    return messages.filled({**found, "last_run_created_at": moment(last_run) if last_run else ""})

@@ -33,6 +33,15 @@ def worded(status: Status) -> dict[str, Any]:
     return {"error": status.message, "code": int(status.code), "message": status.message, "details": []}
 
 
+def filled(found: dict[str, Any]) -> dict[str, Any]:
+    """Without what is empty: protobuf's JSON leaves it out, and clients look for None."""
+    return {name: value for name, value in found.items() if value is not None and value not in ("", [], {}, 0)}
+
+
+def reply(found: dict[str, Any]) -> Reply:
+    return json_reply(filled(found))
+
+
 def empty() -> Reply:
     """google.protobuf.Empty."""
     return json_reply({})

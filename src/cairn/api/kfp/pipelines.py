@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from cairn.api.http import Call, Reply, json_reply
+from cairn.api.http import Call, Reply
 from cairn.api.kfp import messages, scoping
 from cairn.api.kfp.lists import list_query
 from cairn.api.kfp.messages import MESSAGE, TEXT, body_of, moment, tags_of
@@ -78,7 +78,7 @@ def upload(call: Call) -> Reply:
     )
     version = _first_version(call, pipeline, text)
     made, _ = call.context.cairn.pipelines.upload(pipeline, version)
-    return json_reply(_pipeline(made))
+    return messages.reply(_pipeline(made))
 
 
 def upload_version(call: Call) -> Reply:
@@ -98,7 +98,7 @@ def upload_version(call: Call) -> Reply:
         tags=_tags(call),
         owner=call.identity.name,
     )
-    return json_reply(_version(call.context.cairn.pipelines.add_version(version)))
+    return messages.reply(_version(call.context.cairn.pipelines.add_version(version)))
 
 
 def _stem(filename: str) -> str:
@@ -141,7 +141,7 @@ def _first_version(call: Call, pipeline: UploadedPipeline, text: str, **more: An
 
 def create(call: Call) -> Reply:
     """A pipeline without a version."""
-    return json_reply(_pipeline(call.context.cairn.pipelines.create(_asked(call, body_of(call, _PIPELINE)))))
+    return messages.reply(_pipeline(call.context.cairn.pipelines.create(_asked(call, body_of(call, _PIPELINE)))))
 
 
 def create_with_version(call: Call) -> Reply:
@@ -152,18 +152,18 @@ def create_with_version(call: Call) -> Reply:
     text, url = _package(call, asked, "pipeline_version.package_url")
     version = _first_version(call, pipeline, text, package_url=url, code_source_url=asked.get("code_source_url", ""))
     made, _ = call.context.cairn.pipelines.upload(pipeline, version)
-    return json_reply(_pipeline(made))
+    return messages.reply(_pipeline(made))
 
 
 def get(call: Call) -> Reply:
-    return json_reply(_pipeline(_readable(call, call.variables["pipeline_id"])))
+    return messages.reply(_pipeline(_readable(call, call.variables["pipeline_id"])))
 
 
 def get_by_name(call: Call) -> Reply:
     project = scoping.home(call, call.first("namespace"))
     name = call.variables["name"]
     found = scoping.seen(call, lambda: call.context.cairn.pipelines.pipeline_named(name, project), "pipeline", name)
-    return json_reply(_pipeline(found))
+    return messages.reply(_pipeline(found))
 
 
 def list_(call: Call) -> Reply:
@@ -171,7 +171,9 @@ def list_(call: Call) -> Reply:
     projects = frozenset((scoping.home(call, call.first("namespace")),))
     listing = Listing(projects, query.where, query.orders, query.query, query.token, query.limit)
     found, token, count = call.context.cairn.pipelines.pipelines(listing)
-    return json_reply({"pipelines": [_pipeline(one) for one in found], "total_size": count, "next_page_token": token})
+    return messages.reply(
+        {"pipelines": [messages.filled(_pipeline(one)) for one in found], "total_size": count, "next_page_token": token}
+    )
 
 
 def update(call: Call) -> Reply:
@@ -180,7 +182,7 @@ def update(call: Call) -> Reply:
     asked = body_of(call, _PIPELINE)
     _unchanged(asked, {"name": before.name, "pipeline_id": before.id})
     changed = msgspec.structs.replace(before, **_changes(asked))
-    return json_reply(_pipeline(call.context.cairn.pipelines.update(changed)))
+    return messages.reply(_pipeline(call.context.cairn.pipelines.update(changed)))
 
 
 def delete(call: Call) -> Reply:
@@ -261,11 +263,11 @@ def create_version(call: Call) -> Reply:
         tags=tags_of(asked),
         owner=call.identity.name,
     )
-    return json_reply(_version(call.context.cairn.pipelines.add_version(version)))
+    return messages.reply(_version(call.context.cairn.pipelines.add_version(version)))
 
 
 def get_version(call: Call) -> Reply:
-    return json_reply(_version(_version_seen(call, scoping.seen, "pipeline_id", "pipeline_version_id")))
+    return messages.reply(_version(_version_seen(call, scoping.seen, "pipeline_id", "pipeline_version_id")))
 
 
 def list_versions(call: Call) -> Reply:
@@ -273,8 +275,8 @@ def list_versions(call: Call) -> Reply:
     query = list_query(call, _VERSION_NAMES, scope=f"versions of {pipeline.id}")
     listing = Listing(None, query.where, query.orders, query.query, query.token, query.limit)
     found, token, count = call.context.cairn.pipelines.versions(pipeline.id, listing)
-    versions = [_version(one) for one in found]
-    return json_reply({"pipeline_versions": versions, "total_size": count, "next_page_token": token})
+    versions = [messages.filled(_version(one)) for one in found]
+    return messages.reply({"pipeline_versions": versions, "total_size": count, "next_page_token": token})
 
 
 def update_version(call: Call) -> Reply:
@@ -285,7 +287,7 @@ def update_version(call: Call) -> Reply:
     fixed = {"name": before.name, "pipeline_id": before.pipeline_id, "pipeline_version_id": before.id}
     _unchanged(asked, {**fixed, "code_source_url": before.code_source_url})
     changed = msgspec.structs.replace(before, **_changes(asked))
-    return json_reply(_version(call.context.cairn.pipelines.update_version(changed)))
+    return messages.reply(_version(call.context.cairn.pipelines.update_version(changed)))
 
 
 def delete_version(call: Call) -> Reply:

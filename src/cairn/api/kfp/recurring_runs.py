@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cairn.api.http import Call, Reply, json_reply
+from cairn.api.http import Call, Reply
 from cairn.api.kfp import experiments, messages, runs, scoping, spec_json
 from cairn.api.kfp.lists import list_query
 from cairn.api.kfp.messages import FLAG, INTEGER, MESSAGE, TEXT, WORD, body_of, integer, micros, moment
@@ -86,11 +86,11 @@ def create(call: Call) -> Reply:
     definition = Definition("" if reference else pipeline.text)
     paused = not _enabled(asked.get("mode", "ENABLE"))
     made = call.context.cairn.schedules.create(schedule, definition, paused=paused, backfill=True)
-    return json_reply(_told(call, made))
+    return messages.reply(_told(call, made))
 
 
 def get(call: Call) -> Reply:
-    return json_reply(_told(call, _named(call, scoping.seen)))
+    return messages.reply(_told(call, _named(call, scoping.seen)))
 
 
 def list_(call: Call) -> Reply:
@@ -108,7 +108,7 @@ def list_(call: Call) -> Reply:
     )
     count = call.context.cairn.records.count_documents("schedule", projects=projects, where=where)
     told = [_told(call, one) for one in found]
-    return json_reply({"recurringRuns": told, "total_size": count, "next_page_token": token})
+    return messages.reply({"recurringRuns": told, "total_size": count, "next_page_token": token})
 
 
 def enable(call: Call) -> Reply:
@@ -209,7 +209,7 @@ def _told(call: Call, schedule: Schedule) -> dict[str, Any]:
         found["pipeline_spec"] = spec_json.told(call.context.cairn.schedules.definition(schedule).text)
     if schedule.last_run.response.startswith("refused: "):
         found["error"] = {"code": 3, "message": schedule.last_run.response, "details": []}
-    return found
+    return messages.filled(found)
 
 
 def _told_trigger(schedule: Schedule) -> dict[str, Any]:

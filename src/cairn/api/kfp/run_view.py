@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cairn.api.kfp import spec_json
-from cairn.api.kfp.messages import moment, rpc_status
+from cairn.api.kfp.messages import filled, moment, rpc_status
 from cairn.domain.artifacts import Artifact
 from cairn.domain.runs import AttemptRecord, Failure, JournalEntry, Run, TaskRecord
 from cairn.domain.states import RunState, TaskState
@@ -58,7 +58,7 @@ def summary(cairn: Cairn, run: Run, specs: dict[str, Any] | None = None) -> dict
         found["error"] = rpc_status(run.error)
     if run.warnings:
         found["plugins_output"] = {"cairn": {"entries": {"warnings": {"value": list(run.warnings)}}}}
-    return found
+    return filled(found)
 
 
 def detail(cairn: Cairn, run: Run) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def detail(cairn: Cairn, run: Run) -> dict[str, Any]:
     return {
         **summary(cairn, run),
         "state_history": [_status(one, RUN_STATES[RunState(one.state)], run.error) for one in history.get("", [])],
-        "run_details": {"task_details": details},
+        "run_details": filled({"task_details": details}),
     }
 
 
@@ -141,8 +141,8 @@ def _task(
         found["error"] = rpc_status(task.error)
     if attempts:
         earlier = [attempt.uid for attempt in attempts[:-1]]
-        found["executor_detail"] = {"main_job": attempts[-1].uid, "failed_main_jobs": earlier}
-    return found
+        found["executor_detail"] = filled({"main_job": attempts[-1].uid, "failed_main_jobs": earlier})
+    return filled(found)
 
 
 def task_state(task: TaskRecord) -> str:

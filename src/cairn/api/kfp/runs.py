@@ -90,7 +90,7 @@ def list_(call: Call) -> Reply:
     specs: dict[str, Any] = {}
     runs = [run_view.summary(call.context.cairn, run, specs) for run in found]
     count = records.count_runs(projects=projects, where=where)
-    return json_reply({"runs": runs, "total_size": count, "next_page_token": token})
+    return messages.reply({"runs": runs, "total_size": count, "next_page_token": token})
 
 
 def terminate(call: Call) -> Reply:
