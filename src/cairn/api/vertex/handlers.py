@@ -12,7 +12,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
+from cairn.api.grpc.encoding import encoded
 from cairn.api.http import Call
+from cairn.api.vertex.codec import HTTP_BODY
 from cairn.api.vertex.description import Method, methods
 from cairn.api.vertex.operations import finished
 from cairn.errors import Unimplemented
@@ -45,9 +47,11 @@ def handler_of(method: Method) -> VertexHandler:
 def dispatch(method: Method, request: dict[str, Any], call: Call) -> Any:
     """The method's answer as canonical JSON: of a long-running one its operation. Raises what handlers raise."""
     answer = handler_of(method)(request, call)
-    if method.operation is None:
-        return answer
-    return finished(method, request, answer, call)
+    if method.operation is not None:
+        answer = finished(method, request, answer, call)
+    if call.context.shared.get("check_answers") and method.response != HTTP_BODY:
+        encoded(method.response, answer)  # raises for what is no such message
+    return answer
 
 
 def method(name: str) -> Method:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import xxhash
 
-from cairn.api.vertex.names import Place, artifact_name, context_name, execution_name
+from cairn.api.vertex.metadata_view import context_view
+from cairn.api.vertex.names import Place, artifact_name, execution_name
 from cairn.api.vertex.times import put, timestamp
 from cairn.domain.artifacts import Artifact
 from cairn.domain.lineage import ExecutionState
 from cairn.domain.runs import AttemptRecord, Failure, Run, TaskRecord
 from cairn.domain.states import RunState, TaskState
 from cairn.domain.values import Spilled
+from cairn.metadata.types import StoreName
 
 if TYPE_CHECKING:
     from cairn.wiring import Cairn
@@ -81,9 +83,13 @@ def spec_of(cairn: Cairn, digest: str) -> msgspec.Raw:
 def job_detail(cairn: Cairn, run: Run, *, tasks: bool = True) -> dict[str, Any]:
     """Without `tasks` as a list has it when it is asked for."""
     place = Place(run.project, run.location)
+    # As recorded: clients look for the experiments of a run among its context's parents.
+    store = StoreName(run.project, run.location)
+    contexts = {one.id: one for one in cairn.records.contexts_by_id(store, [run.pipeline_name, run.job_id])}
     found: dict[str, Any] = {
-        "pipelineContext": _context(place, run.pipeline_name, "system.Pipeline", run),
-        "pipelineRunContext": _context(place, run.job_id, "system.PipelineRun", run, parent=run.pipeline_name),
+        name: context_view(place, contexts[id_])
+        for name, id_ in (("pipelineContext", run.pipeline_name), ("pipelineRunContext", run.job_id))
+        if id_ in contexts
     }
     if tasks:
         recorded = cairn.records.tasks(run.uid)
@@ -151,20 +157,6 @@ def _runtime(run: Run) -> dict[str, Any]:
         found["parameterValues"] = values
     if run.input_artifacts:
         found["inputArtifacts"] = {name: {"artifactId": one[0].id} for name, one in run.input_artifacts.items() if one}
-    return found
-
-
-def _context(place: Place, id_: str, schema: str, run: Run, *, parent: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "name": context_name(place, id_),
-        "displayName": id_,
-        "schemaTitle": schema,
-        "schemaVersion": "0.0.1",
-        "createTime": timestamp(run.create_time),
-        "updateTime": timestamp(run.create_time),
-    }
-    if parent:
-        found["parentContexts"] = [context_name(place, parent)]
     return found
 
 

@@ -22,7 +22,11 @@ _READING = re.compile(r"(Get|List|Query|Search|BatchRead|Read|Export|Wait)")
 
 def front(context: Context) -> Front:
     threading.Thread(target=_warm, args=(context,), name="vertex", daemon=True).start()
-    return Front("vertex", PREFIXES, [route for method in methods().values() for route in _routes(method)])
+    return Front("vertex", PREFIXES, routes())
+
+
+def routes() -> list[Route]:
+    return [route for method in methods().values() for route in _routes(method)]
 
 
 def _warm(context: Context) -> None:
