@@ -14,9 +14,8 @@ import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
@@ -28,6 +27,9 @@ from cairn.api.inbox import Requests
 from cairn.api.protocols import Protocols
 from cairn.errors import CairnError
 
+if TYPE_CHECKING:
+    from cairn.api.tls import Tls
+
 TLS_RECORD = 0x16
 READ_BYTES = 2**16
 ACCEPTS_AT_ONCE = 100
@@ -37,8 +39,6 @@ _PLAIN_REFUSED = (
     b"this port speaks https to other machines\n"
 )
 _log = logging.getLogger("cairn.server")
-
-TlsContext: TypeAlias = Callable[[], ssl.SSLContext]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Listener:
         sockets: list[socket.socket],
         app: Any,
         limits: Limits,
-        tls: TlsContext | None,
+        tls: Tls | None,
         *,
         plain_from_anywhere: bool = False,
     ) -> None:
@@ -176,7 +176,7 @@ class Listener:
         if self._tls is not None:
             if first == TLS_RECORD:
                 # the first one may have to make keys, and files are read
-                context = await self._loop.run_in_executor(None, self._tls)
+                context = self._tls.ready or await self._loop.run_in_executor(None, self._tls.context)
             elif not (self._plain_from_anywhere or _from_here(sock)):
                 with contextlib.suppress(OSError):
                     sock.send(_PLAIN_REFUSED)

@@ -7,19 +7,23 @@ HTTP/1.1 says `connection: close` then.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import h2.events
 import h2.exceptions
 import h11
 from h2.errors import ErrorCodes
-from hypercorn.events import Event, RawData
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.events import Response
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
 from hyperframe.frame import GoAwayFrame
+
+RESETS = 2000  # of streams in so many seconds, before a client is sent away
+RESETS_SECONDS = 10.0
 
 
 class Http1(H11Protocol):
@@ -44,6 +48,11 @@ class Http1(H11Protocol):
 class Http2(H2Protocol):
     """HTTP/2."""
 
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._resets = 0
+        self._counted_since = 0.0
+
     async def farewell(self) -> None:
         """GOAWAY: streams that run are finished, new ones belong on another connection."""
         last = self.connection.highest_inbound_stream_id
@@ -56,9 +65,22 @@ class Http2(H2Protocol):
                 self._discard(event)
             elif isinstance(event, h2.events.RequestReceived) and self.context.terminated.is_set():
                 self.connection.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            elif isinstance(event, h2.events.StreamReset) and self._too_many_resets():
+                self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+                await self._flush()
+                await self.send(Closed())
+                return
             else:
                 await super()._handle_events([event])
         await self._flush()
+
+    def _too_many_resets(self) -> bool:
+        """Opening streams and taking them back costs a client nothing, and us a task each."""
+        now = time.monotonic()
+        if now - self._counted_since > RESETS_SECONDS:
+            self._resets, self._counted_since = 0, now
+        self._resets += 1
+        return self._resets > RESETS
 
     def _discard(self, event: h2.events.DataReceived) -> None:
         try:

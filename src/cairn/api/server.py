@@ -134,7 +134,7 @@ class Server:
             [self._socket],
             self.application,
             self._limits or Limits(),
-            self.tls.context if self.tls is not None else None,
+            self.tls,
             plain_from_anywhere=plain,
         )
         listener.open()

@@ -14,6 +14,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ _SYSTEM_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-
 class Tls:
     """What a server's handshakes use. `context` may be asked at every connection: it renews and reloads by itself.
 
-    Threads: one at a time.
+    Threads: any.
     """
 
     def __init__(self, certificate: Path, key: Path, authority: Authority | None = None) -> None:
@@ -46,6 +47,7 @@ class Tls:
         self._context: ssl.SSLContext | None = None
         self._looked = 0.0
         self._loaded: tuple[float, float] = (0.0, 0.0)
+        self._lock = threading.Lock()
 
     @classmethod
     def local(cls, directory: Path, names: Sequence[str] = ()) -> Tls:
@@ -62,16 +64,25 @@ class Tls:
 
     def context(self) -> ssl.SSLContext:
         """Raises ConfigurationError when there is none to use; a bad replacement leaves the one in use."""
-        now = time.monotonic()
-        if self._context is None or now - self._looked >= LOOK_SECONDS:
-            self._looked = now
-            try:
-                self._look()
-            except ConfigurationError:
-                if self._context is None:
-                    raise
-        assert self._context is not None
-        return self._context
+        ready = self.ready
+        return ready if ready is not None else self._renewed()
+
+    @property
+    def ready(self) -> ssl.SSLContext | None:
+        """What can be used without a look at the files; None when it is time for one."""
+        return self._context if time.monotonic() - self._looked < LOOK_SECONDS else None
+
+    def _renewed(self) -> ssl.SSLContext:
+        with self._lock:
+            if self.ready is None:
+                try:
+                    self._look()
+                except ConfigurationError:
+                    if self._context is None:
+                        raise
+                self._looked = time.monotonic()
+            assert self._context is not None
+            return self._context
 
     def _look(self) -> None:
         if self._authority is not None:

@@ -16,7 +16,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     with open_cairn() as cairn:
-        server = Server(cairn, **{name: json.loads(text) for name, text in given.items()})
+        arguments = {name: json.loads(text) for name, text in given.items()}
+        server = Server(cairn, **{"check_answers": True, **arguments})
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
         server.run(lambda: print(server.url, flush=True))
