@@ -93,9 +93,7 @@ def show(reference: str, *, as_json: bool) -> None:
 @click.argument("assignments", metavar="[NAME=VALUE]…", nargs=-1)
 @click.option("--cron", default="", metavar="EXPRESSION", help="When: minute hour day month weekday, or @hourly, …")
 @click.option("--every", metavar="DURATION", help="Or how often: 90s, 15m, 12h.")
-@click.option(
-    "--time-zone", default="", metavar="ZONE", help="Of --cron, --start and --end: Europe/Berlin. UTC if none."
-)
+@click.option("--time-zone", default="", metavar="ZONE", help="Of --cron, --start and --end: Europe/Berlin; else UTC.")
 @click.option("--start", metavar="TIME", help="Not before: 2026-05-01 or 2026-05-01T08:00.")
 @click.option("--end", metavar="TIME", help="Not after.")
 @click.option("--max-runs", default=0, metavar="N", help="Complete after so many runs.")
@@ -227,9 +225,8 @@ def _instant(text: str | None, time_zone: str, option: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InputRefused(
-            f"{text!r} is no time", place=option, remedy="write 2026-05-01 or 2026-05-01T08:00"
-        ) from None
+        remedy = "write 2026-05-01 or 2026-05-01T08:00"
+        raise InputRefused(f"{text!r} is no time", place=option, remedy=remedy) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=parse_zone(time_zone or "UTC"))
     return round(moment.timestamp() * 1_000_000)
 
