@@ -23,7 +23,7 @@ from cairn.api.http import JSON_LIMIT, Call, Reply, Route
 from cairn.api.pressure import Load, Pressure
 from cairn.api.routing import Match, Router
 from cairn.api.status import Code, Status, google_error, status_of
-from cairn.errors import CairnError, InputRefused, TooLarge
+from cairn.errors import CairnError, InputRefused, TooLarge, Unauthenticated
 
 AsgiScope: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -120,6 +120,9 @@ class Application:
     ) -> Reply:
         peer = (scope.get("client") or ("", 0))[0]
         arrival = Arrival(headers, peer or "", scope.get("scheme") == "https")
+        ours = self.gate.authentication.steps.recognises(prefix.removeprefix(steps.PREFIX))
+        if prefix and self.gate.policy.login and not ours:
+            raise Unauthenticated("only a step's token may stand in a path")  # others live longer, and paths are told
         identity = self.gate.admit(arrival)
         asker.name = identity.name
         asked_first = self.gate.preflight(arrival, scope["method"])
