@@ -9,7 +9,6 @@ from cairn.api.vertex.handlers import handler_of, handlers
 from cairn.api.vertex.routes import routes
 from cairn.errors import Unimplemented
 
-
 CHANGING = (
     "Create", "Update", "Delete", "Batch", "Cancel", "Pause", "Resume", "Add", "Import", "Upload", "Deploy", "Write",
     "Predict", "Remove", "Purge",
