@@ -6,11 +6,13 @@ each one checked as the first.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import os
 import socket
 import ssl
+import threading
 import time
 from urllib.parse import urljoin, urlsplit
 
@@ -31,7 +33,7 @@ def read_file(path: str, uri: str, limit: int) -> bytes:
         raise NotFound(f"there is nothing at {uri}") from None
     except OSError as error:
         raise InputRefused(f"cannot be read: {error.strerror}", place=uri) from None
-    if len(data or b"") > limit:
+    if len(data) > limit:
         raise TooLarge(f"is larger than {limit} bytes", place=uri)
     return data
 
@@ -40,38 +42,64 @@ def fetch(url: str, limit: int, *, allow_private_hosts: bool) -> bytes:
     """GET it. Raises InputRefused for an address that may not be asked or that does not answer, TooLarge."""
     until = time.monotonic() + SECONDS
     for _ in range(MAX_REDIRECTS + 1):
-        importing.check(url, allow_private_hosts=allow_private_hosts)
-        if urlsplit(url).scheme != "https" and not allow_private_hosts:
-            raise InputRefused("is not https", place=url)
+        _check(url, allow_private_hosts)
         try:
             answer = _asked(url, limit, until, allow_private_hosts)
-        except (OSError, http.client.HTTPException) as error:
-            raise InputRefused(f"cannot be fetched: {error}", place=url) from None
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
+            late = time.monotonic() >= until
+            why = f"takes longer than {SECONDS:.0f} s" if late else f"cannot be fetched: {error}"
+            raise InputRefused(why, place=url) from None
         if isinstance(answer, bytes):
             return answer
         url = answer
     raise InputRefused(f"redirects more than {MAX_REDIRECTS} times", place=url)
 
 
+def _check(url: str, allow_private_hosts: bool) -> None:
+    """Raises InputRefused. Without encryption only where private hosts may be asked."""
+    scheme = url.partition(":")[0].lower()
+    if scheme != "https" and not (scheme == "http" and allow_private_hosts):
+        raise InputRefused("is not https", place=url)
+    importing.check(url, allow_private_hosts=allow_private_hosts)
+
+
 def _asked(url: str, limit: int, until: float, allow_private_hosts: bool) -> bytes | str:
     """The content, or where it is to be looked for instead."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    connected = _connected(url, host, port, until, allow_private_hosts)
+    # A time-out counts from byte to byte; this one ends an answer that drips.
+    spare = connected.dup()
+    watch = threading.Timer(max(0.0, until - time.monotonic()), _shut, (spare,))
+    watch.start()
     connection = http.client.HTTPConnection(host, port)
-    connection.sock = _connected(url, host, port, until, allow_private_hosts)
+    connection.sock = connected
     try:
         if parts.scheme == "https":
-            connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
+            connection.sock = ssl.create_default_context().wrap_socket(connected, server_hostname=host)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", target, headers={"Host": parts.netloc, "Accept-Encoding": "identity"})
+        connection.request("GET", target, headers={"Accept-Encoding": "identity", "Connection": "close"})
         response = connection.getresponse()
         if response.status in (301, 302, 303, 307, 308):
             return urljoin(url, response.headers.get("Location", ""))
         if response.status != 200:
             raise InputRefused(f"answers {response.status} {response.reason}", place=url)
-        return _body(response, connection.sock, url, limit, until)
+        data = response.read(limit + 1)
+        if len(data) > limit:
+            raise TooLarge(f"is larger than {limit} bytes", place=url)
+        if response.length or time.monotonic() >= until:  # without a length, being shut looks like the end
+            raise OSError("the answer breaks off")
+        return data
     finally:
+        watch.cancel()
         connection.close()
+        connected.close()
+        spare.close()
+
+
+def _shut(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
 
 
 def _connected(url: str, host: str, port: int, until: float, allow_private_hosts: bool) -> socket.socket:
@@ -95,23 +123,5 @@ def _connected(url: str, host: str, port: int, until: float, allow_private_hosts
 def _is_public(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address) and (inner := found.ipv4_mapped or found.sixtofour) is not None:
-        return inner.is_global and found.is_global
+        return inner.is_global
     return found.is_global and not found.is_multicast
-
-
-def _body(
-    response: http.client.HTTPResponse, connection: socket.socket | None, url: str, limit: int, until: float
-) -> bytes:
-    data = bytearray()
-    while True:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise InputRefused(f"takes longer than {SECONDS:.0f} s", place=url)
-        if connection is not None and connection.fileno() >= 0:
-            connection.settimeout(left)
-        chunk = response.read1(_CHUNK)
-        if not chunk:
-            return bytes(data)
-        data += chunk
-        if len(data) > limit:
-            raise TooLarge(f"is larger than {limit} bytes", place=url)
