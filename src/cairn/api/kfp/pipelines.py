@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -306,7 +307,7 @@ def _version_seen(call: Call, how: Any, pipeline: str, version: str) -> Pipeline
 
 
 def _package(call: Call, asked: dict[str, Any], place: str) -> tuple[str, str]:
-    """The pipeline's text from where the request says it is, and that URL. Raises InputRefused."""
+    """The pipeline's text from where the request says it is, and that URL as it is recorded. Raises InputRefused."""
     if asked.get("pipeline_spec"):
         raise UnsupportedFeature("is output only", place="pipeline_spec", remedy="upload the file, or name its URL")
     found = messages.message(asked.get("package_url", {}), {"pipeline_url": TEXT}, place)
@@ -314,7 +315,13 @@ def _package(call: Call, asked: dict[str, Any], place: str) -> tuple[str, str]:
     if not url:
         raise InputRefused("is missing", place=f"{place}.pipeline_url")
     content = call.context.cairn.store.read(url, MAX_BYTES)
-    return load_text(read_package(content, origin=url), origin=url).text, url
+    return load_text(read_package(content, origin=url), origin=url).text, _recorded(url)
+
+
+def _recorded(url: str) -> str:
+    """Without what may be credentials: a user and a query are for the fetching alone."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _version(version: PipelineVersion) -> dict[str, Any]:
