@@ -91,9 +91,11 @@ def read_json(content: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
     try:  # protobuf's JSON knows NaN and infinities, and names the place of what is wrong
-        return json.loads(content)
+        value = json.loads(content)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise InputRefused(f"the body is not JSON: {error}") from None
+    return value
 
 
 def check_depth(content: bytes, limit: int = JSON_DEPTH) -> None:

@@ -76,9 +76,11 @@ class Router:
         return self._find(method, raw_path, "")
 
     def methods(self, raw_path: str) -> list[str]:
-        """The methods with which the path would be found."""
+        """The methods with which the path would be found; where it ends in a verb that there is, those of the verb."""
         known = dict.fromkeys(route.method for route in self.routes)
-        return [method for method in known if self.find(method, raw_path) is not None]
+        found = {method: match for method in known if (match := self.find(method, raw_path)) is not None}
+        verb = f":{raw_path.rpartition(':')[2]}"
+        return [method for method in found if found[method].route.template.endswith(verb)] or list(found)
 
     def _find(self, method: str, raw_path: str, verb: str) -> Match | None:
         if not raw_path.startswith("/"):

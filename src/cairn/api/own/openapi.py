@@ -74,7 +74,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 def _content(answer: Any) -> dict[str, Any]:
     if isinstance(answer, str):
-        return {answer: {"schema": {"type": "string"}}}
+        return {answer: {} if answer == "text/event-stream" else {"schema": {"type": "string"}}}
     if not _is_struct(answer):
         return {"application/json": {"schema": {"type": "object"}}}
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer.__name__}"}}}
