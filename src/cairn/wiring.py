@@ -19,12 +19,12 @@ from cairn.errors import UnsupportedFeature
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from cairn.artifacts.object_writing import Partial as Partial
+    from cairn.artifacts.object_writing import Partial as Partial  # noqa: PLC0414 - types that the API names are handed on
     from cairn.artifacts.objects import LocalObjects
-    from cairn.artifacts.objects import OpenObject as OpenObject
+    from cairn.artifacts.objects import OpenObject as OpenObject  # noqa: PLC0414
     from cairn.artifacts.secrets import LocalSecrets
     from cairn.artifacts.store import LocalStore
-    from cairn.artifacts.uploads import Session as Session
+    from cairn.artifacts.uploads import Session as Session  # noqa: PLC0414
     from cairn.artifacts.uploads import UploadSessions
     from cairn.domain.runs import RunSettings
     from cairn.engine.loop import Engine, Observer
@@ -244,7 +244,7 @@ def restore_home(source: Path, path: str | None = None) -> Manifest:
     """Bring a backup back into a home that holds no runs. Raises InputRefused, HomeError."""
     import tempfile
 
-    from cairn.artifacts.upkeep import copy_store
+    from cairn.artifacts.upkeep import copy_buckets, copy_store
     from cairn.engine.upkeep import moved_records, read_manifest, trees_of
     from cairn.records import restore_records
 
@@ -254,7 +254,10 @@ def restore_home(source: Path, path: str | None = None) -> Manifest:
     with tempfile.TemporaryDirectory(prefix="cairn-restore-", dir=home.root) as scratch:
         records = moved_records(source, manifest, home, Path(scratch) / "records")
         for tree in trees_of(source):
-            copy_store(source / tree, home.root / tree)
+            if tree == "buckets":
+                copy_buckets(source / tree, home.root / tree, restoring=True)
+            else:
+                copy_store(source / tree, home.root / tree)
         restore_records(location, records)
     return manifest
 

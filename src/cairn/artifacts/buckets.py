@@ -22,6 +22,7 @@ from cairn.errors import AlreadyExists, Conflict, HomeError, NotFound, Precondit
 
 WORK = ".cairn"  # below HOME/buckets; steps see the directories of the schemes only
 INDEX = "index.db"
+OWNERS = f"{WORK}/owners"  # SCHEME/BUCKET.json: whose it is, and what was said of it
 
 
 class LocalBuckets:
@@ -31,7 +32,7 @@ class LocalBuckets:
         self.root = home.buckets / scheme
         self.work = home.buckets / WORK
         self.index = home.buckets / INDEX
-        self._told = self.work / scheme
+        self._told = home.buckets / OWNERS / scheme
 
     def path(self, name: str) -> Path:
         """Its directory. Raises NotFound."""

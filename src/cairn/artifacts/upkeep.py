@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from cairn.artifacts import buckets, locations
+from cairn.artifacts.object_index import ObjectIndex
 from cairn.artifacts.store import remove
 from cairn.errors import HomeError
 
@@ -50,12 +52,39 @@ def collect(root: Path, referenced: Collection[str], *, older_than: float) -> tu
     return paths, freed
 
 
+def copy_buckets(source: Path, target: Path, *, restoring: bool = False) -> Copied:
+    """Copy the buckets of a home: every file of theirs, whatever its name, and the index as of one moment.
+
+    Uploads that are under way are left. `restoring`: the source is such a copy. Raises HomeError.
+    """
+    copied = Copied(0, 0)
+    for name in (*locations.MOUNTS, buckets.OWNERS):
+        if (source / name).is_dir():
+            (target / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            one = _copied(source / name, target / name, link=False, temporary=())
+            copied = Copied(copied.files + one.files, copied.bytes + one.bytes)
+    if restoring:
+        if (source / buckets.INDEX).exists():
+            shutil.copy2(source / buckets.INDEX, target / buckets.INDEX)
+        return copied
+    index = ObjectIndex(source / buckets.INDEX)
+    try:
+        index.backup(target / buckets.INDEX)
+    finally:
+        index.close()
+    return copied
+
+
 def copy_store(source: Path, target: Path, *, link: bool = False) -> Copied:
     """Copy a store with its modes and times; used for backup and, the other way round, for restore.
 
     For a backup, copy the database first: then the store holds all that it names. `link` hard-links files where it can:
     published files are never written again. Raises HomeError when the target holds something or cannot be written.
     """
+    return _copied(source, target, link=link, temporary=(".tmp",))
+
+
+def _copied(source: Path, target: Path, *, link: bool, temporary: tuple[str, ...]) -> Copied:
     if target.exists() and any(target.iterdir()):
         raise HomeError("is not empty", place=str(target), remedy="name an empty directory")
     files = size = 0
@@ -69,7 +98,7 @@ def copy_store(source: Path, target: Path, *, link: bool = False) -> Copied:
             elif entry.is_dir():
                 os.mkdir(copy, 0o700)
                 directories.append((entry.path, copy))
-            elif entry.is_file() and not relative.endswith(".tmp"):
+            elif entry.is_file() and not relative.endswith(temporary):
                 _copy_file(entry.path, copy, link=link)
                 files += 1
                 size += entry.stat().st_size

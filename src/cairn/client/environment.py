@@ -41,7 +41,7 @@ def variables(
         "CAIRN_URL": url,
         "PYTHONPATH": _first(str(SHIM), present.get("PYTHONPATH", "")),
         "STORAGE_EMULATOR_HOST": url,
-        # gcsfs would ask each bucket's type by gRPC with TLS, for 60 s where the server speaks neither (extended_gcsfs).
+        # gcsfs would ask each bucket's type by gRPC, always with TLS: 60 s for each (gcsfs.extended_gcsfs).
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
         "GOOGLE_APPLICATION_CREDENTIALS": str(credentials_file),
         # google-auth must not look for Google's metadata server: it is asked where no credentials are given.

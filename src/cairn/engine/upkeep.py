@@ -46,6 +46,8 @@ class StoreUpkeep(Protocol):
 
     def copy_store(self, source: Path, target: Path, *, link: bool = False) -> Any: ...
 
+    def copy_buckets(self, source: Path, target: Path) -> Any: ...
+
 
 class EnvironmentUpkeep(Protocol):
     """`cairn.environments.collection`."""
@@ -118,8 +120,8 @@ class Upkeep:
         try:
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
             rows = self.records.backup(str(target / RECORDS_FILE))
-            for tree in _TREES:
-                self.stored.copy_store(self.home.root / tree, target / tree)
+            self.stored.copy_store(self.home.store, target / "store")
+            self.stored.copy_buckets(self.home.buckets, target / "buckets")
             _copy_logs(self.home.runs, target / "runs")
             if self.home.configuration.exists():
                 shutil.copy2(self.home.configuration, target / self.home.configuration.name)

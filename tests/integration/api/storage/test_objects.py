@@ -328,3 +328,27 @@ def test_unknown_things_are_worded_as_the_api_words_them(server, bucket):
     assert server.get("/storage/v1/b/bkt/o", softDeleted="true").status == 501
     assert server.post("/storage/v1/b", {"name": "Bad"}, project="demo").status == 400
     assert server.post("/storage/v1/b", {"name": "good", "retentionPolicy": {"retentionPeriod": "1"}}).status == 501
+
+
+def test_a_backup_restored_elsewhere_has_the_objects_with_their_metadata(serve, tmp_path):
+    import shutil
+    import subprocess
+    import sys
+
+    home = tmp_path / "home"
+    first = serve(home)
+    first.post("/storage/v1/b", {"name": "bkt"}, project="demo")
+    before = put(first, "deep/kept.tmp", b"kept").json
+    begin(first, "under-way")
+    for command, directory in (("backup", home), ("restore", tmp_path / "other")):
+        variables = {**os.environ, "CAIRN_HOME": str(directory)}
+        cairn = [sys.executable, "-m", "cairn", command, str(tmp_path / "backup")]
+        done = subprocess.run(cairn, env=variables, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+    first.stop()
+    shutil.rmtree(home)
+    second = serve(tmp_path / "other")
+    after = second.get("/storage/v1/b/bkt/o/deep%2Fkept.tmp").json
+    assert {**after, "selfLink": "", "mediaLink": ""} == {**before, "selfLink": "", "mediaLink": ""}
+    assert second.get("/storage/v1/b", project="another").json["items"] == []
+    assert not (tmp_path / "other" / "buckets" / ".cairn" / "uploads").exists()
