@@ -6,6 +6,7 @@ what grows beyond its limits while it is read.
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -17,6 +18,7 @@ from cairn.spec.documents import MAX_BYTES
 
 MAX_MEMBERS = 100
 MAX_RATIO = 200  # of a member's size to what it takes in the package
+MAX_UNPACKED = 2 * MAX_BYTES  # of a .tar.gz as a whole
 _SLACK = 64 * 1024  # bytes that may be reached at any ratio
 _ENDINGS = (".yaml", ".yml", ".json")
 _PREFERRED = "pipeline.yaml"
@@ -57,30 +59,26 @@ def _from_zip(content: bytes, origin: str) -> bytes:
 
 
 def _from_tar(content: bytes, origin: str) -> bytes:
-    """One pass, so that a bomb is never unpacked twice."""
-    found: dict[str, bytes] = {}
-    names: list[str] = []
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r|gz") as archive:
-            for member in archive:
-                names.append(member.name)
-                _check_count(len(names), origin)
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            # First of all: a header alone may say that it is gigabytes long.
+            plain = _bounded(packed, len(content), origin, MAX_UNPACKED)
+        with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as archive:
+            names = []
+            for count, member in enumerate(archive, 1):
+                _check_count(count, origin)
                 if not (member.isfile() or member.isdir()):
                     raise SpecError(f"{member.name!r} is a link or a device", place=origin)
-                file = archive.extractfile(member) if member.isfile() and member.name.endswith(_ENDINGS) else None
-                if file is not None:
-                    found[member.name] = _bounded(file, len(content), f"{origin}/{member.name}")
-                    if sum(map(len, found.values())) > MAX_BYTES:
-                        raise _too_large(origin)
-                elif member.size > MAX_BYTES:
-                    raise _too_large(origin)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+                names += [member.name] if member.isfile() else []
+            name = _chosen(names, origin)
+            file = archive.extractfile(name)
+            return _bounded(file, len(plain), f"{origin}/{name}") if file is not None else b""
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
         raise SpecError(f"is no tar.gz archive that can be read: {error}", place=origin) from None
-    return found[_chosen(list(found), origin)]
 
 
-def _bounded(file: IO[bytes], packed: int, origin: str) -> bytes:
-    most = min(MAX_BYTES, max(_SLACK, packed * MAX_RATIO))
+def _bounded(file: IO[bytes] | gzip.GzipFile, packed: int, origin: str, limit: int = MAX_BYTES) -> bytes:
+    most = min(limit, max(_SLACK, packed * MAX_RATIO))
     data = file.read(most + 1)
     if len(data) > most:
         raise _too_large(origin)
