@@ -9,7 +9,9 @@ from urllib.parse import quote
 from cairn.api.status import Code, Status, status_of
 from cairn.errors import InputRefused, TooLarge
 
-MESSAGE_CHARACTERS = 1500  # clients take 8 KiB of trailers in all, and the message stands in them twice
+# Clients refuse trailers of more than 8 KiB, at random up to 16, and the message stands in them twice.
+MESSAGE_BYTES = 2000
+QUOTED_BYTES = 4500
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _UNRESERVED = "".join(chr(byte) for byte in range(0x20, 0x7F) if byte != 0x25)
 OK = [(b"grpc-status", b"0")]
@@ -19,15 +21,24 @@ def trailers_of(status: Status) -> list[tuple[bytes, bytes]]:
     """`grpc-status-details-bin` is a google.rpc.Status, with a RetryInfo where it is worth asking again."""
     if status.code is Code.OK:
         return OK
-    message = status.message
-    if len(message) > MESSAGE_CHARACTERS:
-        message = message[: MESSAGE_CHARACTERS - 1] + "…"
+    message, quoted = _cut(status.message)
     details = base64.b64encode(_rpc_status(status.code, message, status.retry_after)).rstrip(b"=")
     return [
         (b"grpc-status", str(int(status.code)).encode()),
-        (b"grpc-message", quote(message, safe=_UNRESERVED).encode()),
+        (b"grpc-message", quoted.encode()),
         (b"grpc-status-details-bin", details),
     ]
+
+
+def _cut(message: str) -> tuple[str, str]:
+    """As much of it as fits, plain and percent-encoded."""
+    kept = message
+    while True:
+        quoted = quote(kept, safe=_UNRESERVED)
+        over = max(len(quoted) / QUOTED_BYTES, len(kept.encode()) / MESSAGE_BYTES)
+        if over <= 1:
+            return kept, quoted
+        kept = kept[: int(len(kept) / over) - 2] + "…"
 
 
 def grpc_status_of(error: Exception) -> Status:

@@ -3,13 +3,18 @@
 import asyncio
 import http.client
 import logging
+import os
 import socket
+import statistics
 import threading
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
+import h2.connection
+import h2.events
 import httpx
 import pytest
 
@@ -285,3 +290,87 @@ def test_pipelined_requests_are_answered_in_order(host):
     assert [found.index(b'"size":%d' % size) for size in (1, 2, 3)] == sorted(
         found.index(b'"size":%d' % size) for size in (1, 2, 3)
     )
+
+
+def test_resets_without_end_are_ended(host):
+    """Streams that are opened and taken back at once (CVE-2023-44487)."""
+    running = host([COUNT])
+    connection = h2.connection.H2Connection()
+    connection.initiate_connection()
+    headers = [(":method", "POST"), (":scheme", "http"), (":path", "/test/count"), (":authority", "localhost")]
+    with running.connect() as sock:
+        ended = False
+        for number in range(1, 20001, 2):
+            connection.send_headers(number, headers)
+            connection.reset_stream(number)
+            if number % 400 == 1:
+                try:
+                    sock.sendall(connection.data_to_send())
+                except OSError:
+                    ended = True
+                    break
+        if not ended:
+            read_to_end(sock)  # … to which it comes
+        assert number > 3000
+    assert running.get("/healthz")[0] == 200
+
+
+def test_an_idle_http_2_connection_is_told_to_go(host):
+    running = host(limits=Limits(idle_http2=0.3))
+    connection = h2.connection.H2Connection()
+    connection.initiate_connection()
+    with running.connect() as sock:
+        sock.sendall(connection.data_to_send())
+        events = connection.receive_data(read_to_end(sock))
+    gone = [event for event in events if isinstance(event, h2.events.ConnectionTerminated)]
+    assert [event.error_code for event in gone] == [0]
+
+
+def test_connections_leave_no_descriptors_and_no_tasks(host):
+    running = host([COUNT])
+    handles = Path("/proc/self/fd")
+    if not handles.exists():
+        pytest.skip("this system does not tell its descriptors")
+    running.get("/healthz")
+    before = len(os.listdir(handles))
+    for _ in range(300):
+        running.get("/healthz")
+        with running.connect() as sock:
+            sock.sendall(b"POST /test/count HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc")
+    deadline = time.monotonic() + 10
+    while len(os.listdir(handles)) > before + 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(os.listdir(handles)) <= before + 5
+    counting = asyncio.run_coroutine_threadsafe(_tasks(), running.server._loop)
+    assert counting.result(5) < 12
+
+
+async def _tasks() -> int:
+    return len(asyncio.all_tasks())
+
+
+def test_the_event_loop_is_free_while_workers_work(host):
+    """Probes, deadlines and other connections depend on it: no handler may hold it, however much it computes."""
+
+    def compute(_call: Call) -> Reply:
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until:
+            sum(range(1000))
+        return json_reply({})
+
+    running = host([Route("GET", "/test/compute", compute, READ_ANY, "test.compute")])
+    lags: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.005)
+            lags.append(time.monotonic() - began - 0.005)
+
+    loop = running.server._loop
+    watching = asyncio.run_coroutine_threadsafe(watch(), loop)
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(running.get, "/test/compute") for _ in range(60)]
+        assert all(one.result()[0] == 200 for one in answers)
+    watching.cancel()
+    assert statistics.median(lags) < 0.05

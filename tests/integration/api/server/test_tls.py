@@ -63,6 +63,7 @@ def test_one_port_takes_https_http_and_both_over_http_2(host):
         assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the versions themselves
 def test_old_versions_of_tls_are_refused(host):
     running = host(config=LOCAL)
     context = ssl._create_unverified_context()
