@@ -7,6 +7,7 @@ import pytest
 
 from cairn.api.accounts.registry import create_token
 from cairn.api.accounts.service_accounts import default_account
+from cairn.api.kfp.pipelines import _recorded
 from cairn.wiring import open_cairn
 
 IN_A_SECRET = "canary-of-a-secret-5d1f"
@@ -99,3 +100,15 @@ def test_a_private_key_is_in_its_file_and_nowhere_else(serve, home):
 
 def files_with_key(home, word):
     return [str(path) for path in home.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("url", "recorded"),
+    [
+        ("https://ann:password@example.com/p.yaml", "https://example.com/p.yaml"),
+        ("https://example.com:8443/p.yaml?X-Signature=x#y", "https://example.com:8443/p.yaml"),
+        ("gs://bucket/folder/p.yaml", "gs://bucket/folder/p.yaml"),
+    ],
+)
+def test_a_packages_url_is_recorded_without_credentials(url, recorded):
+    assert _recorded(url) == recorded
