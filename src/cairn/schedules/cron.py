@@ -162,6 +162,17 @@ def parse_cron(text: str, dialect: Dialect = "unix", time_zone: str = "") -> Cro
     return cron
 
 
+def caution(text: str, dialect: Dialect) -> str:
+    """What a user of an expression should be told of how it is read; "" when there is nothing."""
+    body = _PREFIX.sub("", text.strip(), count=1).split()
+    if dialect == "robfig" and len(body) == 5 and not body[0].startswith("@"):
+        return (
+            f"the cron expression {text!r} has five fields: as by Kubeflow Pipelines, it is read as "
+            "second minute hour day month, on every weekday"
+        )
+    return ""
+
+
 def parse_zone(name: str) -> ZoneInfo:
     """Raises InputRefused for what is no zone of the IANA database."""
     try:

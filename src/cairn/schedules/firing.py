@@ -176,6 +176,7 @@ def submission_of(schedule: Schedule, pipeline: Pipeline, nominal: int, now: int
         schedule=schedule.id,
         schedule_time=nominal,
         uid=uid,
+        warnings=(*template.warnings, *schedule.warnings),
     )
 
 

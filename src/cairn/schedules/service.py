@@ -14,6 +14,7 @@ from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT
 from cairn.engine.runs import RunService
 from cairn.errors import Conflict, InputRefused, NotFound, RecordsBusy, WrongState
 from cairn.filters.tree import Filter, Order
+from cairn.schedules.cron import caution
 from cairn.schedules.macros import Macros
 from cairn.schedules.planning import check, document_of, planned, schedule_of, standing
 from cairn.schedules.types import (
@@ -65,7 +66,8 @@ class ScheduleService:
         check(schedule)
         schedule = self._checked(schedule, definition)
         schedule = planned(schedule, schedule.start if backfill and schedule.start else now, now)
-        schedule = msgspec.structs.replace(schedule, backlog_until=now)
+        cautions = filter(None, (*schedule.warnings, caution(schedule.trigger.cron, schedule.trigger.dialect)))
+        schedule = msgspec.structs.replace(schedule, backlog_until=now, warnings=tuple(cautions))
         if paused and schedule.state is ScheduleState.ACTIVE:
             schedule = msgspec.structs.replace(schedule, state=ScheduleState.PAUSED, last_pause_time=now)
         self.records.create_document(_definition_document(schedule, definition))

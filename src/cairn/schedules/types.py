@@ -92,7 +92,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     last_resume_time: int = 0
     last_run: RunResponse = RunResponse()  # its time: every tick up to then is dealt with
     last_error: RunResponse = RunResponse()  # of the last tick that made no run because it was refused
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # of itself: on each of its runs too
     labels: dict[str, str] = {}
     owner: str = ""
     client: dict[str, Any] = {}  # small things that only one face has a use for

@@ -260,6 +260,14 @@ def test_a_reference_is_looked_up_at_each_tick(home):
     assert "no such pipeline" in service.get(schedule.id).last_error.response
 
 
+def test_five_fields_of_kfp_are_read_as_kfp_does_and_that_is_told(home):
+    schedule = home.create(trigger=Trigger("0 30 * * *", dialect="robfig"))
+    assert home.tick("2026-01-01T02:00:00") == ["2026-01-01T00:30:00", "2026-01-01T01:30:00"]
+    assert "second minute hour day month" in schedule.warnings[0]
+    assert home.runs()[0].warnings == schedule.warnings
+    assert home.create("30 0 * * *").warnings == ()
+
+
 def test_macros_are_replaced_where_they_are_asked_for(home):
     parameters = {"number": 1, "trace": "[[ScheduledTime]]-[[CurrentTime.15-04-05]]-[[Index]]-[[RunUUID]]"}
     template = Submission(parameters, HOST, display_name="run [[Index]]")
