@@ -80,7 +80,7 @@ class RunService:
         point("before:run.pending")
         contexts = (
             Context(pipeline.name, "system.Pipeline", pipeline.display_name, create_time=now),
-            Context(run.job_id, "system.PipelineRun", run.display_name, parents=(pipeline.name,), create_time=now),
+            Context(run.job_id, "system.PipelineRun", run.job_id, parents=(pipeline.name,), create_time=now),
         )
         run = self.services.journal.create_run(run, pipeline.text, contexts)
         point("after:run.pending")
