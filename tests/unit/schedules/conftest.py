@@ -112,3 +112,13 @@ def home(tmp_path):
     made = Home(tmp_path / "home")
     yield made
     made.cairn.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def anywhere(request, tmp_path, monkeypatch):
+    """`home`, on each of the databases."""
+    if request.param == "postgres":
+        monkeypatch.setenv("CAIRN_RECORDS_URL", request.getfixturevalue("postgres_url"))
+    made = Home(tmp_path / "home")
+    yield made
+    made.cairn.close()

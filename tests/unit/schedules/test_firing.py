@@ -66,7 +66,8 @@ def test_what_was_missed_while_no_server_ran_is_made_up_for_in_order(home):
     assert home.tick() == [] and home.get(schedule).started_run_count == 4
 
 
-def test_a_restart_that_takes_a_minute_misses_none_and_doubles_none(home):
+def test_a_restart_that_takes_a_minute_misses_none_and_doubles_none(anywhere):
+    home = anywhere
     home.create("* * * * *", max_concurrent_run_count=1)
     home.each_second("2026-01-01T00:00:00", "2026-01-01T00:00:30")
     home.end(home.started[-1])
@@ -280,7 +281,8 @@ def test_macros_are_replaced_where_they_are_asked_for(home):
     assert plain.parameters["trace"] == parameters["trace"]
 
 
-def test_two_servers_make_each_run_once(home):
+def test_two_servers_make_each_run_once(anywhere):
+    home = anywhere
     schedule = home.create("* * * * *")
     other = Firing(home.cairn.schedules)
     for moment in range(at("2026-01-01T00:00:00"), at("2026-01-01T00:10:01"), 30 * SECOND):
@@ -403,7 +405,8 @@ def test_a_deleted_one_makes_no_more_and_its_runs_stay(home):
         home.cairn.schedules.definition(schedule)
 
 
-def test_they_are_listed_newest_first_by_page_filtered_and_ordered(home):
+def test_they_are_listed_newest_first_by_page_filtered_and_ordered(anywhere):
+    home = anywhere
     from cairn.filters.vertex import parse_filter, parse_order
 
     for number, cron in enumerate(["0 5 * * *", "0 3 * * *", "0 4 * * *"]):
