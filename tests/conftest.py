@@ -1,7 +1,11 @@
 """Fixtures for every kind of test. What a machine lacks is skipped with its name, and fails where all must be there."""
 
+import hashlib
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,3 +58,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "postgres_url" in getattr(item, "fixturenames", ()):
             item.add_marker("postgres")
+
+
+@pytest.fixture(scope="session")
+def client_python(missing_service: Callable[[str, str], NoReturn]) -> Callable[..., Path]:
+    """`client_python("google-cloud-aiplatform>=2,<3", "kfp")` is the interpreter of an environment with the newest of
+    these packages, and nothing of Cairn. It is built once and kept in CAIRN_TEST_CLIENTS (default: the user's cache);
+    remove that directory to have newer ones. The test is skipped where no index is reached."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cairn-tests" / "clients"
+    root = Path(os.environ.get("CAIRN_TEST_CLIENTS") or default)
+
+    def build(*requirements: str) -> Path:
+        name = hashlib.sha256("\n".join((sys.version, *sorted(requirements))).encode()).hexdigest()[:16]
+        ready, building = root / name, root / f"{name}-{os.getpid()}"
+        if not ready.exists():
+            from uv import find_uv_bin
+
+            root.mkdir(parents=True, exist_ok=True)
+            python = str(building / "bin" / "python")
+            for command in (
+                ["venv", "--quiet", "--clear", "--relocatable", "--python", sys.executable, str(building)],
+                ["pip", "install", "--quiet", "--python", python, *requirements],
+            ):
+                done = subprocess.run([find_uv_bin(), *command], capture_output=True, text=True, timeout=900)
+                if done.returncode != 0:
+                    shutil.rmtree(building, ignore_errors=True)
+                    missing_service(" ".join(requirements), (done.stderr.strip() or "not installable")[-300:])
+            try:
+                building.rename(ready)
+            except OSError:  # another worker was quicker
+                shutil.rmtree(building, ignore_errors=True)
+        return ready / "bin" / "python"
+
+    return build

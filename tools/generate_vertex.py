@@ -10,7 +10,7 @@ PYTHON is the interpreter of an environment with the newest `google-cloud-aiplat
 
 The client package holds no .proto files. Messages are taken from its descriptors (whose names lose the trailing
 underscore that Python asks for), services are put together from its gRPC stubs, rules come from its REST transport,
-types of long-running operations from its client's code. The same packages give the same bytes.
+types of long-running operations from its client's code. The same versions of PACKAGES give the same bytes.
 """
 
 import ast
@@ -30,6 +30,12 @@ from google.protobuf import descriptor_pb2, empty_pb2
 from google.protobuf.message import Message
 
 DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "src", "cairn", "api", "vertex")
+PACKAGES = (  # what the descriptors come from
+    "google-cloud-aiplatform",
+    "google-cloud-resource-manager",
+    "googleapis-common-protos",
+    "protobuf",
+)
 HELD_BACK = {"google.cloud.resourcemanager.v3": {"GetProject"}}  # of these packages only the methods named
 _LOWER = re.compile(r"locations/\*/(?!operations/)")
 
@@ -265,7 +271,7 @@ def main(directory):
                 files.add(descriptor.file)
             entry["operation"] = {"response": operation[0].full_name, "metadata": operation[1].full_name}
         described[f"{full.rpartition('.')[2]}.{name}"] = entry
-    packages = {name: version(name) for name in ("google-cloud-aiplatform", "google-cloud-resource-manager")}
+    packages = {name: version(name) for name in PACKAGES}
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, "description.binpb"), "wb") as file:
         file.write(files.serialised())
