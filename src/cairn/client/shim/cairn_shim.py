@@ -145,6 +145,8 @@ def _requests(module: Any) -> None:
             request.url = url
             request.headers.pop("Host", None)
             proxies, cert = {}, None
+        elif _base() and request.url.startswith(_base() + "/storage/v1/b/"):
+            request.headers["X-Cairn-Shim"] = "1"  # it is we who answer for a project's number (api/storage/buckets.py)
         return original(self, request, stream, timeout, verify, cert, proxies)
 
     module.HTTPAdapter.send = _named(send, original)

@@ -56,6 +56,17 @@ def test_what_a_step_writes_is_an_object_at_once_and_the_reverse(server, bucket)
     assert names(server) == ["deep/model.json", "from/client"]
 
 
+def test_a_number_is_told_to_all_but_the_client_that_would_ask_google_for_it(server, bucket):
+    python = {"X-Goog-API-Client": "gl-python/3.11 gccl/3.17.1"}
+
+    def number(**headers):
+        query = {"projection": "noAcl"}
+        return server.request("GET", "/storage/v1/b/bkt", query=query, headers=headers).json["projectNumber"]
+
+    assert number().isdigit() and number(**python, **{"X-Cairn-Shim": "1"}).isdigit()
+    assert number(**python) == "project:demo"
+
+
 def test_a_directory_that_the_engine_made_is_a_bucket_of_every_project(server):
     (server.home / "buckets" / "gs" / "engine-made").mkdir(parents=True)
     listed = server.get("/storage/v1/b", project="anybody").json["items"]

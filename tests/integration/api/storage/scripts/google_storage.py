@@ -33,7 +33,7 @@ def buckets():
     made.labels = {"team": "ml"}
     made.patch()
     found = client.get_bucket(name)
-    assert found.labels == {"team": "ml"} and found.location == "us-central1" and found.project_number > 0
+    assert found.labels == {"team": "ml"} and found.location == "us-central1"
     policy = made.get_iam_policy()
     policy.setdefault("roles/storage.objectViewer", set()).add("serviceAccount:x@y.iam.gserviceaccount.com")
     made.set_iam_policy(policy)
