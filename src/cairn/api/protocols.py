@@ -17,7 +17,7 @@ from h2.errors import ErrorCodes
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.events import Response
+from hypercorn.protocol.events import Response, Trailers
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
 from hyperframe.frame import GoAwayFrame
@@ -52,6 +52,7 @@ class Http2(H2Protocol):
         super().__init__(*args, **named)
         self._resets = 0
         self._counted_since = 0.0
+        self._trailed: set[int] = set()  # streams that their trailers have ended
 
     async def farewell(self) -> None:
         """GOAWAY: streams that run are finished, new ones belong on another connection."""
@@ -73,6 +74,22 @@ class Http2(H2Protocol):
             else:
                 await super()._handle_events([event])
         await self._flush()
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Trailers):
+            self._trailed.add(event.stream_id)
+        await super().stream_send(event)
+
+    async def _send_data(self, stream_id: int) -> None:
+        buffer = self.stream_buffers[stream_id]
+        if stream_id in self._trailed and buffer.complete:
+            # Ending it once more would be an error, by which h2 takes the stream for closed while its client sends.
+            self._trailed.discard(stream_id)
+            await buffer.close()
+            del self.stream_buffers[stream_id]
+            self.priority.remove_stream(stream_id)
+            return
+        await super()._send_data(stream_id)
 
     def _too_many_resets(self) -> bool:
         """Opening streams and taking them back costs a client nothing, and us a task each."""
