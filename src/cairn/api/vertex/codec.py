@@ -11,6 +11,7 @@ import base64
 import binascii
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
 from functools import cache
@@ -46,6 +47,7 @@ _RANGES = {
 _TIMESTAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _DURATION = re.compile(r"-?\d{1,12}(\.\d{1,9})?s")
 _SNAKE = re.compile(r"_([a-z0-9])")
+_DOUBLE_MAX = sys.float_info.max
 _NOTHING: Any = object()  # said nothing: null, or a default of a field without presence; a Value that is null says null
 
 
@@ -322,17 +324,18 @@ def _one(field: FieldDescriptor, value: Any, place: str) -> Any:
 def _string(value: Any, place: str) -> str:
     if not isinstance(value, str):
         raise InputRefused(f"{_shown(value)} is no string", place=place)
-    if not _encodable(value):
-        raise InputRefused("holds half a surrogate pair, which is no text", place=place)
+    if not value.isascii():
+        _check_text(value, place)
+    if "\x00" in value:
+        raise InputRefused("holds a character NUL", place=place)
     return value
 
 
-def _encodable(text: str) -> bool:
+def _check_text(text: str, place: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise InputRefused("holds half a surrogate pair, which is no text", place=place) from None
 
 
 def _bytes(value: Any, place: str) -> str:
@@ -424,17 +427,37 @@ def _mask(value: Any, place: str) -> str:
 def _struct(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputRefused(f"{_shown(value)} is no object", place=place)
+    _check_free(value, place)
     return value
 
 
 def _list(value: Any, place: str) -> list[Any]:
     if not isinstance(value, list):
         raise InputRefused(f"{_shown(value)} is no list", place=place)
+    _check_free(value, place)
     return value
 
 
-def _anything(value: Any, _place: str) -> Any:
+def _anything(value: Any, place: str) -> Any:
+    _check_free(value, place)
     return value
+
+
+def _check_free(value: Any, place: str) -> None:
+    """What may stand in a Struct: any JSON, but numbers as far as a double goes, and text that is text."""
+    if isinstance(value, str):
+        if not value.isascii():
+            _check_text(value, place)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not key.isascii():
+                _check_text(key, place)
+            _check_free(item, f"{place}.{key}")
+    elif isinstance(value, list):
+        for item in value:
+            _check_free(item, place)
+    elif isinstance(value, int | float) and not -_DOUBLE_MAX <= value <= _DOUBLE_MAX:
+        raise InputRefused(f"{_shown(value)} is no finite number", place=place)
 
 
 def _any(value: Any, place: str) -> dict[str, Any]:

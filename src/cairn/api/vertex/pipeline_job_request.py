@@ -103,13 +103,9 @@ def check_job_id(job_id: str) -> str:
 
 
 def whole(value: Any) -> Any:
-    """A Struct's value with numbers that have no fraction as integers. Raises InputRefused for what JSON lacks."""
+    """A Struct's value with numbers that have no fraction as integers."""
     if isinstance(value, float):
-        if value.is_integer() and abs(value) < 1 << 63:
-            return int(value)
-        if value != value or value in (float("inf"), float("-inf")):
-            raise InputRefused("a Struct holds finite numbers only", place="pipelineJob")
-        return value
+        return int(value) if value.is_integer() and abs(value) < 1 << 63 else value
     if isinstance(value, dict):
         return {key: whole(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import xxhash
 
-from cairn.api.vertex.metadata_view import context_view
-from cairn.api.vertex.names import Place, artifact_name, execution_name
+from cairn.api.vertex.metadata_view import artifact_view, context_view
+from cairn.api.vertex.names import Place, execution_name
 from cairn.api.vertex.times import put, timestamp
-from cairn.domain.artifacts import Artifact
 from cairn.domain.lineage import ExecutionState
 from cairn.domain.runs import AttemptRecord, Failure, Run, TaskRecord
 from cairn.domain.states import RunState, TaskState
@@ -128,24 +127,6 @@ def status(failure: Failure | None) -> dict[str, Any] | None:
         return None
     text = f"{failure.place}: {failure.message}" if failure.place else failure.message
     return {"code": failure.code, "message": f"{text} ({failure.remedy})" if failure.remedy else text}
-
-
-def artifact_view(place: Place, artifact: Artifact) -> dict[str, Any]:
-    told = {
-        "name": artifact_name(place, artifact.id),
-        "displayName": artifact.display_name,
-        "uri": artifact.uri,
-        "etag": str(artifact.update_time or artifact.create_time),
-        "labels": artifact.labels,
-        "state": artifact.state,
-        "schemaTitle": artifact.type.schema_title,
-        "schemaVersion": artifact.type.schema_version,
-        "description": artifact.description,
-        "metadata": artifact.metadata,
-    }
-    found: dict[str, Any] = {name: value for name, value in told.items() if value}
-    put(found, createTime=artifact.create_time, updateTime=artifact.update_time or artifact.create_time)
-    return found
 
 
 def _runtime(run: Run) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 import concurrent.futures
 import json
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -294,6 +297,28 @@ def test_what_arrives_written_otherwise_takes_the_same_cached_results(serve, tmp
         job = server.ended(answer.json["name"])
         states.append(job["jobDetail"]["taskDetails"][0]["state"])
     assert states == ["SUCCEEDED", "SKIPPED"]
+    assert (tmp_path / "out").read_text() == "x\n"
+
+
+def test_a_pipeline_that_the_command_line_ran_is_found_in_the_cache(serve, tmp_path, pipeline_of):
+    server = serve(tmp_path / "home")
+    spec = pipeline_of("shared", a=f"echo x >> {tmp_path}/out")
+    spec["root"]["dag"]["tasks"]["a"]["cachingOptions"] = {"enableCache": True, "cacheKey": "mine"}
+    with_parameters(spec, l="LIST", x="NUMBER_DOUBLE")
+    spec["root"]["inputDefinitions"]["parameters"]["l"]["defaultValue"] = [1, 2]
+    file = tmp_path / "shared.json"
+    file.write_text(json.dumps(spec))
+    done = subprocess.run(
+        [sys.executable, "-m", "cairn", "run", str(file), "x=2", "--json"],
+        env={**os.environ, "CAIRN_HOME": str(server.home)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = server.post(
+        "/v1/projects/default/locations/local/pipelineJobs",
+        {"pipelineSpec": floats(reverse(spec)), "runtimeConfig": {"parameterValues": {"x": 2}}},
+    )
+    job = server.ended(answer.json["name"])
+    assert job["jobDetail"]["taskDetails"][0]["state"] == "SKIPPED"
     assert (tmp_path / "out").read_text() == "x\n"
 
 
