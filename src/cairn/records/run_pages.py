@@ -92,20 +92,19 @@ def _selection(
     connection: Connection, projects: Collection[str] | None, location: str, where: Filter | None
 ) -> Condition:
     parts = [compile_filter(where, COLUMNS, connection.dialect)]
-    if projects is not None or location:
-        stores, values = ["1 = 1"], list[object]()
-        if projects is not None:
-            stores.append(f"project IN ({','.join('?' * len(projects)) or 'NULL'})")
-            values += sorted(projects)
-        if location:
-            stores.append("location = ?")
-            values.append(location)
-        numbers = [
-            row[0] for row in connection.query(f"SELECT n FROM metadata_stores WHERE {' AND '.join(stores)}", values)
-        ]
-        # As numbers, so that one store's index gives the order as well.
-        one = len(numbers) == 1
-        parts.append(
-            Condition("r.store = ?" if one else f"r.store IN ({','.join('?' * len(numbers)) or 'NULL'})", numbers)
-        )
+    stores, values = ["1 = 1"], list[object]()
+    if projects is not None:
+        stores.append(f"project IN ({','.join('?' * len(projects)) or 'NULL'})")
+        values += sorted(projects)
+    if location:
+        stores.append("location = ?")
+        values.append(location)
+    numbers = [
+        row[0] for row in connection.query(f"SELECT n FROM metadata_stores WHERE {' AND '.join(stores)}", values)
+    ]
+    # As numbers, so that one store's index gives the order as well.
+    if len(numbers) == 1:
+        parts.append(Condition("r.store = ?", numbers))
+    elif values:
+        parts.append(Condition(f"r.store IN ({','.join('?' * len(numbers)) or 'NULL'})", numbers))
     return Condition(" AND ".join(part.sql for part in parts), [value for part in parts for value in part.values])
