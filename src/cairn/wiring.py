@@ -84,7 +84,9 @@ class Cairn:
         from cairn.artifacts.object_index import ObjectIndex
         from cairn.artifacts.objects import LocalObjects
 
-        buckets = LocalBuckets(self.home)
+        configured = self.settings.buckets.items()
+        elsewhere = [name.removeprefix("gs://") for name, kind in configured if kind not in {"", "local"}]
+        buckets = LocalBuckets(self.home, elsewhere=elsewhere)
         return LocalObjects(buckets, ObjectIndex(buckets.index))
 
     @cached_property

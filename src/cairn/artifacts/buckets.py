@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import msgspec
 from cairn.artifacts import object_names
 from cairn.config.home import Home
 from cairn.domain.objects import NO_CONDITIONS, Bucket, Conditions
-from cairn.errors import AlreadyExists, Conflict, HomeError, NotFound, PreconditionFailed
+from cairn.errors import AlreadyExists, Conflict, HomeError, NotFound, PreconditionFailed, Unimplemented
 
 WORK = ".cairn"  # below HOME/buckets; steps see the directories of the schemes only
 INDEX = "index.db"
@@ -28,14 +28,18 @@ OWNERS = f"{WORK}/owners"  # SCHEME/BUCKET.json: whose it is, and what was said 
 class LocalBuckets:
     """Threads and processes: any."""
 
-    def __init__(self, home: Home, scheme: str = "gs") -> None:
+    def __init__(self, home: Home, scheme: str = "gs", elsewhere: Collection[str] = ()) -> None:
+        """`elsewhere`: names of buckets that the configuration keeps in a real store; they are refused here."""
+        self._elsewhere = frozenset(elsewhere)
         self.root = home.buckets / scheme
         self.work = home.buckets / WORK
         self.index = home.buckets / INDEX
         self._told = home.buckets / OWNERS / scheme
 
     def path(self, name: str) -> Path:
-        """Its directory. Raises NotFound."""
+        """Its directory. Raises NotFound, Unimplemented."""
+        if name in self._elsewhere:
+            raise _elsewhere(name)
         path = self.root / name
         if not object_names.is_bucket(name) or path.is_symlink() or not path.is_dir():
             raise NotFound("The specified bucket does not exist.", place=name)
@@ -61,13 +65,15 @@ class LocalBuckets:
         for name in names:
             try:
                 found.append(self.find(name))
-            except NotFound:
+            except (NotFound, Unimplemented):
                 continue
         return found
 
     def create(self, bucket: Bucket) -> Bucket:
         """Raises AlreadyExists."""
         object_names.check_new_bucket(bucket.name)
+        if bucket.name in self._elsewhere:
+            raise _elsewhere(bucket.name)
         now = time.time_ns() // 1000
         bucket = msgspec.structs.replace(bucket, created=now, updated=now)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,6 +131,14 @@ class LocalBuckets:
 def _check(conditions: Conditions, found: Bucket) -> None:
     if not conditions.met(found):
         raise PreconditionFailed("At least one of the pre-conditions you specified did not hold.")
+
+
+def _elsewhere(name: str) -> Unimplemented:
+    return Unimplemented(
+        "the configuration keeps this bucket in a real store, and this version serves those of the home only",
+        place=name,
+        remedy="ask the store itself, or take its entry from [buckets] in config.toml",
+    )
 
 
 def _taken() -> AlreadyExists:

@@ -14,7 +14,7 @@ from cairn.artifacts.object_index import ObjectIndex
 from cairn.artifacts.objects import LocalObjects
 from cairn.config.home import Home
 from cairn.domain.objects import Attributes, Bucket, Conditions, Query
-from cairn.errors import AlreadyExists, Conflict, InputRefused, NotFound, PreconditionFailed
+from cairn.errors import AlreadyExists, Conflict, InputRefused, NotFound, PreconditionFailed, Unimplemented
 
 
 @pytest.fixture
@@ -99,10 +99,20 @@ def test_lists_are_those_of_a_sorted_list_of_names_page_by_page(
 
 @pytest.mark.parametrize(
     "name",
-    ["", "/", "//", "a//b", "/a", ".", "..", "a/..", "../a", "a/./b", "a\\b", "a\0b", "a\nb", "a\rb", "x" * 256]
-    + ["a/" * 600, "é" * 600, "%2e%2e/x", "a%2Fb", "%252f", "\ud800", "\ufffd", "a//"],
+    ["", "/", "//", "a//b", "/a", ".", "..", "a/..", "../a", "a/./b", "a\\b", "a\0b", "a\nb", "a\rb", "a//"],
 )
 def test_names_that_a_tree_cannot_hold(name, objects, tree):
+    refuses(name, objects, tree)
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 256, "a/" * 600, "é" * 600, "%2e%2e/x", "a%2Fb", "%252f", chr(0xD800), chr(0xFFFD)]
+)
+def test_names_of_the_wrong_length_or_encoding(name, objects, tree):
+    refuses(name, objects, tree)
+
+
+def refuses(name, objects, tree):
     with pytest.raises(InputRefused):
         put(objects, name)
     with pytest.raises((InputRefused, NotFound)):
@@ -227,3 +237,12 @@ def test_what_a_dead_process_left_is_swept_and_what_is_under_way_is_not(objects,
         objects._swept = -1e9
         objects.begin().discard()
         assert alive.path.exists() and not dead.exists()
+
+
+def test_a_bucket_that_is_kept_elsewhere_is_refused_by_its_name(tmp_path):
+    (tmp_path / "buckets" / "gs" / "far").mkdir(parents=True)
+    buckets = LocalBuckets(Home(tmp_path), elsewhere=["far"])
+    for call in (buckets.find, buckets.path, lambda name: buckets.create(Bucket(name))):
+        with pytest.raises(Unimplemented):
+            call("far")
+    assert buckets.list() == []
