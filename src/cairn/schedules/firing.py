@@ -46,7 +46,7 @@ class Firing:
     def tick(self, now: int, started: Started) -> bool:
         """Run what is due at `now`; True when some of it was left for another turn, which may come at once.
 
-        `started` is called with each run that was made. Raises RecordsError, HomeError; nothing is lost then.
+        `started` is called with each run that was made. Raises RecordsError; nothing is lost then.
         """
         away = not self._looked or now - self._looked > AWAY
         more = False
@@ -55,12 +55,15 @@ class Firing:
                 continue
             try:
                 more |= self._fire(schedule_of(document), now, started, away=away)
-            except (RecordsError, HomeError):
+            except RecordsError:
                 raise
+            except HomeError as error:  # a record of its own that cannot be read
+                _log.error("schedule %s has to wait: %s", document.id, error)
+                self._held[document.id] = now + DEFECT_PAUSE
             except Exception:  # noqa: BLE001 - the others are not to wait for it
                 _log.exception("schedule %s met a defect", document.id)
                 self._held[document.id] = now + DEFECT_PAUSE
-        self._looked = now
+        self._looked = max(now, self.service.clock.now())  # a turn with much to do is no absence
         return more
 
     def _fire(self, schedule: Schedule, now: int, started: Started, *, away: bool) -> bool:

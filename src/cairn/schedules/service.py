@@ -28,7 +28,7 @@ from cairn.schedules.types import (
     UploadedText,
 )
 from cairn.spec.load import load_text
-from cairn.spec.parameters import resolve_parameters
+from cairn.spec.parameters import check_artifacts, resolve_parameters
 from cairn.spec.types import Pipeline
 
 _KEPT = 16  # pipelines that are kept as they were read
@@ -211,6 +211,7 @@ class ScheduleService:
         if schedule.macros:
             parameters = Macros(schedule.create_time, schedule.create_time, 1, random_uid()).fill(parameters)
         resolve_parameters(pipeline, {**pipeline.parameters, **parameters})
+        check_artifacts(pipeline, schedule.submission.input_artifacts)
         self.runs().plans(pipeline, schedule.submission.settings)
         return msgspec.structs.replace(schedule, pipeline_name=pipeline.name, pipeline_digest=pipeline.digest)
 

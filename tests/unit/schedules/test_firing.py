@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.schedules.conftest import HOST, PIPELINE, SECOND, Home, at, told
 
 from cairn.domain.runs import Submission
-from cairn.errors import Conflict, InputRefused, NotFound, RecordsBusy, WrongState
+from cairn.errors import Conflict, HomeError, InputRefused, NotFound, RecordsBusy, WrongState
 from cairn.schedules.cron import parse_cron
 from cairn.schedules.firing import BATCH, Firing
 from cairn.schedules.types import Change, PipelineReference, ScheduleState, Trigger
@@ -358,13 +358,14 @@ def test_a_busy_database_loses_no_tick(home, monkeypatch):
     assert home.tick("2026-01-01T00:01:00") == ["2026-01-01T00:00:00", "2026-01-01T00:01:00"]
 
 
-def test_a_defect_in_one_schedule_does_not_hold_up_the_others(home, monkeypatch, caplog):
+@pytest.mark.parametrize("error", [ZeroDivisionError(), HomeError("its record cannot be read")])
+def test_a_defect_in_one_schedule_does_not_hold_up_the_others(home, monkeypatch, caplog, error):
     bad, good = home.create("* * * * *"), home.create("* * * * *")
     submit = home.cairn.runs.submit
 
     def failing(pipeline, submission):
         if submission.schedule == bad.id:
-            raise ZeroDivisionError
+            raise error
         return submit(pipeline, submission)
 
     monkeypatch.setattr(home.cairn.runs, "submit", failing)
