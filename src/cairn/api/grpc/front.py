@@ -14,7 +14,7 @@ from cairn.api.access import READ_ANY, Identity, Scope
 from cairn.api.accounts.gate import Arrival, Gate
 from cairn.api.grpc.framing import Gone, Messages, framed
 from cairn.api.grpc.trailers import grpc_status_of, timeout_of, trailers_of
-from cairn.api.http import JSON_LIMIT, Call
+from cairn.api.http import Call
 from cairn.api.pressure import Load, Pressure
 from cairn.api.status import HTTP_STATUS, Code, Status
 from cairn.errors import InputRefused, Unimplemented
@@ -133,7 +133,7 @@ class GrpcFront:
         self.gate.authorise(identity, READ_ANY)  # before anything is read
         if asked.method.streams or not asked.bindings:
             raise Unimplemented(f"{asked.method.name} is not in this version of Cairn")
-        message = await _messages(exchange, load).only()
+        message = await _messages(exchange, load, self.gate.policy.body_limit).only()
         work = asyncio.get_running_loop().run_in_executor(
             self._workers, self._handled, exchange, asked, identity, message
         )
@@ -166,7 +166,7 @@ class GrpcFront:
         return encoded(method.response, dispatch(method, request, call))
 
     async def _converse(self, exchange: _Exchange, conversation: Conversation) -> None:
-        messages = _messages(exchange, None)
+        messages = _messages(exchange, None, self.gate.policy.body_limit)
         answers = conversation.handle(messages.next)
         try:
             async for answer in answers:
@@ -191,11 +191,11 @@ def _callables() -> Mapping[str, VertexCall]:
     return callables()
 
 
-def _messages(exchange: _Exchange, load: Load | None) -> Messages:
+def _messages(exchange: _Exchange, load: Load | None, limit: int) -> Messages:
     encoding = exchange.headers.get("grpc-encoding", "identity")
     if encoding not in ENCODINGS:
         raise Unimplemented(f"messages encoded with {encoding!r} are not understood")
-    return Messages(exchange.receive, encoding, JSON_LIMIT, load.add if load is not None else _not_counted)
+    return Messages(exchange.receive, encoding, limit, load.add if load is not None else _not_counted)
 
 
 def _not_counted(_size: int) -> None:
