@@ -1,4 +1,6 @@
 CREATE TABLE artifacts ( n INTEGER PRIMARY KEY, store BIGINT NOT NULL REFERENCES metadata_stores (n), id TEXT NOT NULL, schema_title TEXT NOT NULL, uri TEXT NOT NULL, display_name TEXT NOT NULL, metadata TEXT NOT NULL, details TEXT NOT NULL, create_time BIGINT NOT NULL, update_time BIGINT NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'LIVE', description TEXT NOT NULL DEFAULT '', labels TEXT NOT NULL DEFAULT '{}', UNIQUE (id, store) );
+CREATE INDEX artifacts_by_create_time ON artifacts (store, create_time, n);
+CREATE INDEX artifacts_by_display_name ON artifacts (store, display_name, n);
 CREATE INDEX artifacts_by_schema ON artifacts (store, schema_title, n);
 CREATE INDEX artifacts_by_store ON artifacts (store, n);
 CREATE INDEX artifacts_by_uri ON artifacts (substr(uri, 1, 200));
@@ -43,6 +45,7 @@ CREATE INDEX requests_by_run ON requests (run);
 CREATE TABLE run_labels ( run BIGINT NOT NULL REFERENCES runs (n) ON DELETE CASCADE, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (run, name) ) WITHOUT ROWID;
 CREATE INDEX run_labels_by_name ON run_labels (name, value, run);
 CREATE TABLE runs ( n INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, store BIGINT NOT NULL REFERENCES metadata_stores (n), job_id TEXT NOT NULL, request_id TEXT NOT NULL, pipeline_name TEXT NOT NULL, spec_digest TEXT NOT NULL REFERENCES specs (digest), state TEXT NOT NULL, create_time BIGINT NOT NULL, body TEXT NOT NULL, display_name TEXT NOT NULL DEFAULT '', start_time BIGINT NOT NULL DEFAULT 0, end_time BIGINT NOT NULL DEFAULT 0, update_time BIGINT NOT NULL DEFAULT 0, schedule TEXT NOT NULL DEFAULT '', experiment TEXT NOT NULL DEFAULT '', archived BIGINT NOT NULL DEFAULT 0, UNIQUE (store, job_id) );
+CREATE INDEX runs_by_archived ON runs (archived, n);
 CREATE INDEX runs_by_create_time ON runs (store, create_time, n);
 CREATE INDEX runs_by_display_name ON runs (store, display_name, n);
 CREATE INDEX runs_by_end_time ON runs (store, end_time, n);

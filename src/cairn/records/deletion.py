@@ -7,7 +7,7 @@ import msgspec
 from cairn.errors import InputRefused
 from cairn.records import claims
 from cairn.records.connection import Connection
-from cairn.records.lineage import is_foreign
+from cairn.records.lineage import BY_URI, is_foreign
 
 
 class Freed(msgspec.Struct, frozen=True):
@@ -62,8 +62,7 @@ def _drop_artifacts(connection: Connection, numbers: list[int]) -> list[str]:
         connection.run("DELETE FROM artifacts WHERE n = ?", (number,))
         if row and row[0]:
             uris.append(row[0])
-    same = "SELECT 1 FROM artifacts WHERE substr(uri, 1, 200) = substr(?, 1, 200) AND uri = ?"
-    return [uri for uri in uris if not connection.one(same, (uri, uri))]
+    return [uri for uri in uris if not connection.one(BY_URI, (uri, uri))]
 
 
 def _drop_contexts(connection: Connection, numbers: list[int]) -> None:

@@ -185,11 +185,16 @@ def _numbers(connection: Connection, table: str, store: int, ids: set[str]) -> d
     return found
 
 
+# The index is on the first 200 characters. Were `uri` compared as it is, SQLite would put the value in its place in the
+# index's expression too, and then read the whole table.
+BY_URI = "SELECT u.n FROM artifacts u WHERE substr(u.uri, 1, 200) = substr(?, 1, 200) AND u.uri || '' = ?"
+
+
 def artifacts_by_uri(
     connection: Connection, project: str, location: str, uri: str, schema_title: str
 ) -> list[Artifact]:
     rows = connection.query(
-        f"SELECT {ARTIFACT} FROM artifacts a WHERE substr(a.uri, 1, 200) = substr(?, 1, 200) AND a.uri = ? "
+        f"SELECT {ARTIFACT} FROM artifacts a WHERE a.n IN ({BY_URI}) "
         "AND a.store = (SELECT n FROM metadata_stores WHERE project = ? AND location = ?) AND a.schema_title = ? "
         "ORDER BY a.n DESC LIMIT 100",
         (uri, uri, project, location, schema_title),

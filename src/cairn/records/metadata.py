@@ -13,7 +13,7 @@ from cairn.filters.tree import Filter
 from cairn.metadata.types import ArtifactQuery, MetadataStore, Noun, Page, Search, StoreName
 from cairn.records.connection import Connection, Row, chunks, padded
 from cairn.records.encoding import mapping
-from cairn.records.lineage import ARTIFACT, artifact, labels
+from cairn.records.lineage import ARTIFACT, BY_URI, artifact, labels
 
 _STORE = "(SELECT n FROM metadata_stores WHERE project = ? AND location = ?)"
 EXECUTION = (
@@ -54,15 +54,15 @@ class MetadataReads:
         where, values = [f"a.store = {_STORE}"], [store.project, store.location]
         for wanted, condition in (
             (query.schema_title, "a.schema_title = ?"),
-            (query.uri, "a.uri = ?"),
-            (query.uri, "substr(a.uri, 1, 200) = substr(?, 1, 200)"),
+            (query.uri, f"a.n IN ({BY_URI})"),
             (query.before, f"a.n < (SELECT n FROM artifacts WHERE id = ? AND store = {_STORE})"),
             (query.run_uid, _OF_RUN),
             (query.context_id, _OF_CONTEXT),
         ):
             if wanted:
                 where.append(condition)
-                values += [wanted, store.project, store.location] if _STORE in condition else [wanted]
+                values += [wanted] * (condition.count("?") - 2 * condition.count(_STORE))
+                values += [store.project, store.location] * condition.count(_STORE)
         sql = f"SELECT {ARTIFACT} FROM artifacts a WHERE {' AND '.join(where)} ORDER BY a.n DESC LIMIT ?"
         return [artifact(row) for row in self._connection().query(sql, [*values, query.limit])]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import partial
 
 from cairn.domain.lineage import ExecutionState
-from cairn.filters.tree import Comparison, Filter, Membership, Scalar
+from cairn.filters.tree import And, Comparison, Filter, Membership, Or, Scalar
 from cairn.metadata.types import Noun, Search, StoreName
 from cairn.records.connection import Connection, Row, chunks, padded
 from cairn.records.filtering import (
@@ -25,8 +25,10 @@ from cairn.records.filtering import (
     time,
     words,
 )
+from cairn.records.lineage import BY_URI
 from cairn.records.paging import paging
 
+_MAX_ARMS = 8
 _TABLES: dict[Noun, str] = {"artifact": "artifacts a", "execution": "executions e", "context": "contexts c"}
 _STATES: dict[Noun, dict[str, tuple[str, ...]]] = {
     "artifact": {"LIVE": ("LIVE",), "PENDING": ("PENDING",), "STATE_UNSPECIFIED": ("",)},
@@ -70,17 +72,37 @@ def page(connection: Connection, noun: Noun, select: str, store: StoreName, sear
     known = columns(noun, store)
     pages = paging(search.orders, known, f"{noun[0]}.n", query=f"{noun}\n{store}\n{search.text}")
     number = connection.one("SELECT n FROM metadata_stores WHERE project = ? AND location = ?", _place(store))
-    where = compile_filter(search.where, known, connection.dialect)
+    arms = [compile_filter(arm, known, connection.dialect) for arm in _arms(search.where)]
     after = pages.after(search.token)
     if number is None:
         return [], ""
-    sql = (
-        f"SELECT {select}, {pages.select} FROM {_TABLES[noun]} WHERE {noun[0]}.store = ? AND {where.sql} "
-        f"AND {after.sql} ORDER BY {pages.order} LIMIT ?"
+    first = select.count(",") + 2  # the place of the first column by which rows are ordered
+    order = ", ".join(f"{first + at} {'DESC' if down else 'ASC'}" for at, (_, down) in enumerate(pages.parts))
+    sql = " UNION ALL ".join(
+        f"SELECT {select}, {pages.select} FROM {_TABLES[noun]} WHERE {noun[0]}.store = ? AND {arm.sql} AND {after.sql}"
+        for arm in arms
     )
-    rows = connection.query(sql, [*number, *where.values, *after.values, search.limit + 1])
+    values = [value for arm in arms for value in (*number, *arm.values, *after.values)]
+    rows = connection.query(f"{sql} ORDER BY {order} LIMIT ?", [*values, search.limit + 1])
     token = pages.token(rows[search.limit - 1]) if len(rows) > search.limit else ""
     return [row[: -pages.width] for row in rows[: search.limit]], token
+
+
+def _arms(where: Filter | None) -> list[Filter | None]:
+    """A filter as one or several that exclude one another. Clients ask for one of several schemas; then the rows of
+    each are read in their order by an index and merged, where one filter would read and sort, or look through, all."""
+    parts = where.parts if isinstance(where, And) else (where,)
+    for at, part in enumerate(parts):
+        if isinstance(part, Or) and len(part.parts) <= _MAX_ARMS and all(map(_is_schema, part.parts)):
+            rest = [one for other, one in enumerate(parts) if other != at and one is not None]
+            found = {one.value: one for one in part.parts if isinstance(one, Comparison)}
+            return [And((one, *rest)) for one in found.values()]
+    return [where]
+
+
+def _is_schema(part: Filter) -> bool:
+    fits = isinstance(part, Comparison) and part.field == ("schema_title",) and part.operator == "="
+    return fits and not (isinstance(part, Comparison) and part.wildcard)
 
 
 def matching(connection: Connection, store: StoreName, ids: Collection[str], where: Filter) -> set[str]:
@@ -131,10 +153,9 @@ def _related(store: StoreName, sql: str, part: Comparison | Membership, dialect:
 
 
 def _uri(part: Comparison | Membership, dialect: Dialect) -> Condition:
-    """The index is on the first 200 characters."""
     if isinstance(part, Membership):
         raise refused(part, "'uri' cannot be one of several values")
     if part.operator == "=" and not part.wildcard:
         value = as_text(part.value)
-        return Condition("(substr(a.uri, 1, 200) = substr(?, 1, 200) AND a.uri = ?)", [value, value])
+        return Condition(f"a.n IN ({BY_URI})", [value, value])
     return text_condition("a.uri", part, dialect)

@@ -36,6 +36,7 @@ from cairn.errors import FenceLost, InputRefused, NotFound, RecordsBusy, Records
 from cairn.metadata.service import MetadataService
 from cairn.metadata.types import ArtifactQuery
 from cairn.records import Records, open_records, owners, restore_records
+from cairn.testing.metadata_records import MetadataConformance
 
 MACHINE = Capacity(cpu_millis=4000, memory_bytes=8 << 30)
 SCOPE = "default/local/train"
@@ -166,7 +167,7 @@ def _write_journal(number: int, location: str, run_uid: str, times: int, last: i
     return seen
 
 
-class RecordsConformance:
+class RecordsConformance(MetadataConformance):
     @pytest.fixture
     def location(self) -> str:
         raise NotImplementedError("a backend says where its database is")

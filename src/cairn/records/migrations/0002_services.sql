@@ -16,6 +16,7 @@ CREATE INDEX runs_by_state ON runs (store, state, n);
 CREATE INDEX runs_by_display_name ON runs (store, display_name, n);
 CREATE INDEX runs_by_create_time ON runs (store, create_time, n);
 CREATE INDEX runs_by_end_time ON runs (store, end_time, n);
+CREATE INDEX runs_by_archived ON runs (archived, n);
 CREATE INDEX runs_by_schedule ON runs (schedule, n) WHERE schedule <> '';
 CREATE INDEX runs_by_experiment ON runs (experiment, n) WHERE experiment <> '';
 
@@ -37,6 +38,8 @@ ALTER TABLE artifacts ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
 UPDATE artifacts SET update_time = create_time;
 CREATE INDEX artifacts_by_store ON artifacts (store, n);
 CREATE INDEX artifacts_by_schema ON artifacts (store, schema_title, n);
+CREATE INDEX artifacts_by_display_name ON artifacts (store, display_name, n);
+CREATE INDEX artifacts_by_create_time ON artifacts (store, create_time, n);
 
 -- An execution that a client records belongs to no run. SQLite changes a column by building the table anew.
 @IF(sqlite)
