@@ -9,7 +9,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from cairn.errors import CairnError, InputRefused, RecordsBusy
+from cairn.errors import CairnError, InputRefused, Overloaded, RecordsBusy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +95,9 @@ class EngineHost:
             while not self._stopping:
                 self._turn(engine)
             engine.close()
+            for _, _, _, answer in self._asked:  # recorded as it was: the next server takes what is detached
+                if answer is not None:
+                    answer.set_exception(Overloaded("the server ends"))
         except BaseException as error:
             self.failure = error
             _log.critical("the engine has stopped", exc_info=error)
@@ -102,7 +105,7 @@ class EngineHost:
             raise
 
     def _turn(self, engine: Engine) -> None:
-        while self._asked:
+        while self._asked and not self._stopping:
             self._carry_out(engine, *self._asked.popleft())
         self._look(engine)
         engine.turn(LOOK_SECONDS)
@@ -142,6 +145,8 @@ class EngineHost:
         now = time.monotonic()
         still: dict[str, float] = {}
         for run in self.cairn.records.open_runs():
+            if self._stopping:
+                return
             if run.uid in engine.machines or self.cairn.records.claimed(run.uid) is not None:
                 continue
             since = still[run.uid] = self._unclaimed.get(run.uid, now)

@@ -88,7 +88,7 @@ def _bindings(method: Method) -> tuple[Binding, ...]:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    parts = {"*": "[^/]+", "**": ".+"}
+    parts = {"*": r"[^/\x00-\x1f\x7f]+", "**": r"[^\x00-\x1f\x7f]+"}
     return re.compile("/".join(parts.get(part) or re.escape(part) for part in template.split("/")))
 
 
