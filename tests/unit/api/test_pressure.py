@@ -17,9 +17,14 @@ def test_requests_are_counted_while_they_run():
 
 def test_bytes_are_given_back_also_after_an_error():
     pressure = Pressure(bodies=100)
-    with pytest.raises(Overloaded), pressure.one_more() as load:
-        load.add(60)
-        load.add(60)
+
+    def hold(*sizes: int) -> None:
+        with pressure.one_more() as load:
+            for size in sizes:
+                load.add(size)
+
+    with pytest.raises(Overloaded):
+        hold(60, 60)
     assert (pressure.requests, pressure.bytes) == (0, 0)
     with pressure.one_more() as load:
         load.add(100)

@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from cairn.api.access import Access
-from cairn.api.vertex.codec import camel
 from cairn.api.vertex.description import Method, methods
 from cairn.api.vertex.handlers import handlers
 from cairn.api.vertex.routes import access_of
@@ -79,12 +78,23 @@ def _bindings(method: Method) -> tuple[Binding, ...]:
         Binding(
             access_of(method, rule.template),
             tuple(
-                (tuple(map(camel, found[1].split("."))), _pattern(found[2] or "*"))
+                (_path(method.request, found[1]), _pattern(found[2] or "*"))
                 for found in _VARIABLE.finditer(rule.template)
             ),
         )
         for rule in method.rules
     )
+
+
+def _path(message: str, fields: str) -> tuple[str, ...]:
+    """`schedule.name` by the names that JSON has for them."""
+    kind = descriptor(message)
+    found = []
+    for name in fields.split("."):
+        field = kind.fields_by_name[name]
+        found.append(field.json_name)
+        kind = field.message_type or kind
+    return tuple(found)
 
 
 def _pattern(template: str) -> re.Pattern[str]:
