@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from cairn.api.access import Access
-from cairn.api.vertex.description import Method, methods
+from cairn.api.vertex.description import Method, descriptor, methods
 from cairn.api.vertex.handlers import handlers
 from cairn.api.vertex.routes import access_of
 from cairn.errors import InputRefused
