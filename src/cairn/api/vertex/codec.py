@@ -7,19 +7,25 @@ megabyte costs as little as reading its JSON. gRPC is read and written by protob
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cairn.api.vertex.description import Method, Rule, descriptor, message_class, pool
+from cairn.api.vertex.scalars import (
+    RANGES,
+    WELL_KNOWN,
+    odd_number,
+    read_bytes,
+    read_integer,
+    read_number,
+    read_string,
+    shown,
+)
 from cairn.errors import InputRefused
 
 if TYPE_CHECKING:
@@ -36,18 +42,8 @@ _SYSTEM_PARAMETERS = frozenset(
 )  # fmt: skip
 
 # FieldDescriptor.cpp_type and .type; protobuf is imported when the first request comes.
-_INT32, _INT64, _UINT32, _UINT64, _DOUBLE, _FLOAT, _BOOL, _ENUM, _STRING = range(1, 10)
+_INT64, _UINT64, _DOUBLE, _FLOAT, _BOOL, _ENUM, _STRING = 2, 4, 5, 6, 7, 8, 9
 _BYTES = 12
-_RANGES = {
-    _INT32: (-(2**31), 2**31 - 1),
-    _INT64: (-(2**63), 2**63 - 1),
-    _UINT32: (0, 2**32 - 1),
-    _UINT64: (0, 2**64 - 1),
-}
-_TIMESTAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-_DURATION = re.compile(r"-?\d{1,12}(\.\d{1,9})?s")
-_SNAKE = re.compile(r"_([a-z0-9])")
-_DOUBLE_MAX = sys.float_info.max
 _NOTHING: Any = object()  # said nothing: null, or a default of a field without presence; a Value that is null says null
 
 
@@ -120,92 +116,11 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value if not _has_oddities(value) else _worded(value))
 
 
-# --- masks -----------------------------------------------------------------------------------------------------------
-
-
-def mask_paths(mask: str) -> list[tuple[str, ...]]:
-    """A FieldMask's paths as canonical field names; `*` and "" are no paths."""
-    paths = (part.strip() for part in mask.split(","))
-    return [tuple(map(camel, path.split("."))) for path in paths if path and path != "*"]
-
-
-def masked(name: str, value: Mapping[str, Any], mask: str) -> dict[str, Any]:
-    """What a readMask leaves of a message. Raises InputRefused for a field that the message does not have."""
-    paths = mask_paths(mask)
-    if not paths:
-        return dict(value)
-    found: dict[str, Any] = {}
-    for path in paths:
-        _check_path(descriptor(name), path)
-        _copy(value, found, path)
-    return found
-
-
-def merged(name: str, old: Mapping[str, Any], new: Mapping[str, Any], mask: str) -> dict[str, Any]:
-    """`old` with what an updateMask names taken from `new`; without a mask, with everything that `new` has set.
-
-    Raises InputRefused for a field that the message does not have.
-    """
-    if mask.strip() == "*":
-        return dict(new)
-    paths = mask_paths(mask) or [(key,) for key in new]
-    found = dict(old)
-    for path in paths:
-        _check_path(descriptor(name), path)
-        _replace(found, new, path)
-    return found
-
-
-def camel(name: str) -> str:
-    return _SNAKE.sub(lambda found: found[1].upper(), name)
-
-
-def _check_path(message: Descriptor | None, path: Sequence[str]) -> None:
-    for index, part in enumerate(path):
-        if message is None or message.full_name in _WELL_KNOWN:
-            return
-        field = _fields(message).get(part)
-        if field is None:
-            raise InputRefused(f"{message.name} has no field {part!r}", place=".".join(path[: index + 1]))
-        if _is_map(field):
-            return
-        message = field.message_type
-
-
-def _copy(source: Mapping[str, Any], target: dict[str, Any], path: Sequence[str]) -> None:
-    head, rest = path[0], path[1:]
-    if head not in source:
-        return
-    value = plain(source[head]) if rest else source[head]
-    if not rest:
-        target[head] = value
-    elif isinstance(value, Mapping):
-        _copy(value, target.setdefault(head, {}), rest)
-
-
-def _replace(target: dict[str, Any], source: Mapping[str, Any], path: Sequence[str]) -> None:
-    head, rest = path[0], path[1:]
-    if rest:
-        below = target.get(head)
-        target[head] = dict(below) if isinstance(below, Mapping) else {}
-        given = source.get(head)
-        _replace(target[head], given if isinstance(given, Mapping) else {}, rest)
-    elif head in source:
-        target[head] = source[head]
-    else:
-        target.pop(head, None)
-
-
-def plain(value: Any) -> Any:
-    """The value that a `msgspec.Raw` stands for; others as they are."""
-    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
-
-
 # --- reading by the descriptors --------------------------------------------------------------------------------------
 
 
 @cache
-def _fields(message: Descriptor) -> dict[str, FieldDescriptor]:
+def fields_of(message: Descriptor) -> dict[str, FieldDescriptor]:
     """By both names."""
     return {name: field for field in message.fields for name in (field.name, field.json_name)}
 
@@ -216,17 +131,17 @@ def _enum(enum: EnumDescriptor) -> tuple[dict[str, str], dict[int, str]]:
 
 
 @cache
-def _is_map(field: FieldDescriptor) -> bool:
+def is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 @cache
 def _is_list(field: FieldDescriptor) -> bool:
-    return bool(field.is_repeated) and not _is_map(field)
+    return bool(field.is_repeated) and not is_map(field)
 
 
 def _known(message: Descriptor, name: str, place: str) -> FieldDescriptor:
-    field = _fields(message).get(name)
+    field = fields_of(message).get(name)
     if field is None:
         raise InputRefused(f"{message.name} has no field {name!r}", place=_below(place, name))
     return field
@@ -237,11 +152,11 @@ def _below(place: str, name: str) -> str:
 
 
 def _message(message: Descriptor, value: Any, place: str) -> Any:
-    reader = _WELL_KNOWN.get(message.full_name)
+    reader = WELL_KNOWN.get(message.full_name)
     if reader is not None:
         return reader(value, place)
     if not isinstance(value, dict):
-        raise InputRefused(f"{_shown(value)} is no {message.name}", place=place or message.name)
+        raise InputRefused(f"{shown(value)} is no {message.name}", place=place or message.name)
     found: dict[str, Any] = {}
     chosen: dict[str, str] = {}
     for name, given in value.items():
@@ -263,11 +178,11 @@ def _message(message: Descriptor, value: Any, place: str) -> Any:
 def _value(field: FieldDescriptor, value: Any, place: str) -> Any:
     if value is None:
         return None if _takes_null(field) and not field.is_repeated else _NOTHING
-    if _is_map(field):
+    if is_map(field):
         return _map(field, value, place) or _NOTHING
     if _is_list(field):
         if not isinstance(value, list):
-            raise InputRefused(f"{_shown(value)} is no list", place=place)
+            raise InputRefused(f"{shown(value)} is no list", place=place)
         return [_item(field, item, f"{place}[{index}]") for index, item in enumerate(value)] or _NOTHING
     taken = _one(field, value, place)
     return taken if field.has_presence or not _is_zero(field, taken) else _NOTHING
@@ -292,7 +207,7 @@ def _item(field: FieldDescriptor, value: Any, place: str) -> Any:
 
 def _map(field: FieldDescriptor, value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InputRefused(f"{_shown(value)} is no object", place=place)
+        raise InputRefused(f"{shown(value)} is no object", place=place)
     kind = _entry(field)
     return {key: _item(kind, item, f"{place}[{key!r}]") for key, item in value.items()}
 
@@ -308,70 +223,17 @@ def _one(field: FieldDescriptor, value: Any, place: str) -> Any:
     if field.message_type is not None:
         return _message(field.message_type, value, place)
     if kind == _STRING:
-        return _bytes(value, place) if field.type == _BYTES else _string(value, place)
+        return read_bytes(value, place) if field.type == _BYTES else read_string(value, place)
     if kind == _BOOL:
         if not isinstance(value, bool):
-            raise InputRefused(f"{_shown(value)} is no boolean", place=place)
+            raise InputRefused(f"{shown(value)} is no boolean", place=place)
         return value
     if field.enum_type is not None:
         return _enum_name(field.enum_type, value, place)
     if kind in (_DOUBLE, _FLOAT):
-        return _number(value, place)
-    number = _integer(value, _RANGES[kind], place)
+        return read_number(value, place)
+    number = read_integer(value, RANGES[kind], place)
     return str(number) if kind in (_INT64, _UINT64) else number
-
-
-def _string(value: Any, place: str) -> str:
-    if not isinstance(value, str):
-        raise InputRefused(f"{_shown(value)} is no string", place=place)
-    if not value.isascii():
-        _check_text(value, place)
-    if "\x00" in value:
-        raise InputRefused("holds a character NUL", place=place)
-    return value
-
-
-def _check_text(text: str, place: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputRefused("holds half a surrogate pair, which is no text", place=place) from None
-
-
-def _bytes(value: Any, place: str) -> str:
-    text = _string(value, place).replace("-", "+").replace("_", "/")
-    try:
-        return base64.b64encode(base64.b64decode(text + "=" * (-len(text) % 4), validate=True)).decode()
-    except (binascii.Error, ValueError):
-        raise InputRefused("is not base64", place=place) from None
-
-
-def _integer(value: Any, bounds: tuple[int, int], place: str) -> int:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and re.fullmatch(r"-?\d{1,20}", value, re.ASCII):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputRefused(f"{_shown(value)} is no whole number", place=place)
-    if not bounds[0] <= value <= bounds[1]:
-        raise InputRefused(f"{value} is out of range", place=place)
-    return value
-
-
-def _number(value: Any, place: str) -> float | int | str:
-    if isinstance(value, str):
-        if value in ("NaN", "Infinity", "-Infinity"):
-            return value
-        try:
-            number = float(value)
-        except ValueError:
-            raise InputRefused(f"{_shown(value)} is no number", place=place) from None
-        if math.isfinite(number) and value.strip() == value:
-            return number
-        raise InputRefused(f"{_shown(value)} is no number", place=place)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputRefused(f"{_shown(value)} is no number", place=place)
-    return value if math.isfinite(value) else _odd_number(value)
 
 
 def _enum_name(enum: EnumDescriptor, value: Any, place: str) -> str:
@@ -384,120 +246,7 @@ def _enum_name(enum: EnumDescriptor, value: Any, place: str) -> str:
         value = int(value)
     if not isinstance(value, bool) and isinstance(value, int) and value in numbers:
         return numbers[value]
-    raise InputRefused(f"{_shown(value)} is none of {', '.join(names)}", place=place)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-# --- the well-known types --------------------------------------------------------------------------------------------
-
-
-def _timestamp(value: Any, place: str) -> str:
-    from datetime import datetime, timedelta
-
-    found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise InputRefused(f"{_shown(value)} is no time in RFC 3339: 2026-11-20T20:16:02.99Z is one", place=place)
-    year, month, day, hour, minute, second, fraction, zone = found.groups()
-    try:
-        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
-        if zone not in "Zz":
-            offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[4:]))
-            moment -= offset if zone[0] == "+" else -offset
-    except (ValueError, OverflowError) as error:
-        raise InputRefused(f"{value!r} is no time: {error}", place=place) from None
-    digits = (fraction or ".").rstrip("0")[1:]
-    shown = f".{digits.ljust(-(-len(digits) // 3) * 3, '0')}" if digits else ""
-    return f"{moment.year:04}-{moment:%m-%dT%H:%M:%S}{shown}Z"
-
-
-def _duration(value: Any, place: str) -> str:
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise InputRefused(f"{_shown(value)} is no duration: 3.5s is one", place=place)
-    return value
-
-
-def _mask(value: Any, place: str) -> str:
-    return ",".join(camel(part.strip()) for part in _string(value, place).split(",") if part.strip())
-
-
-def _struct(value: Any, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputRefused(f"{_shown(value)} is no object", place=place)
-    _check_free(value, place)
-    return value
-
-
-def _list(value: Any, place: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InputRefused(f"{_shown(value)} is no list", place=place)
-    _check_free(value, place)
-    return value
-
-
-def _anything(value: Any, place: str) -> Any:
-    _check_free(value, place)
-    return value
-
-
-def _check_free(value: Any, place: str) -> None:
-    """What may stand in a Struct: any JSON, but numbers as far as a double goes, and text that is text."""
-    if isinstance(value, str):
-        if not value.isascii():
-            _check_text(value, place)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if not key.isascii():
-                _check_text(key, place)
-            _check_free(item, f"{place}.{key}")
-    elif isinstance(value, list):
-        for item in value:
-            _check_free(item, place)
-    elif isinstance(value, int | float) and not -_DOUBLE_MAX <= value <= _DOUBLE_MAX:
-        raise InputRefused(f"{_shown(value)} is no finite number", place=place)
-
-
-def _any(value: Any, place: str) -> dict[str, Any]:
-    found = _struct(value, place)
-    if found and not isinstance(found.get("@type"), str):
-        raise InputRefused("names no type", place=_below(place, "@type"))
-    return found
-
-
-def _empty(value: Any, place: str) -> dict[str, Any]:
-    if value != {}:
-        raise InputRefused(f"{_shown(value)} is not empty", place=place)
-    return {}
-
-
-def _boolean(value: Any, place: str) -> bool:
-    if not isinstance(value, bool):
-        raise InputRefused(f"{_shown(value)} is no boolean", place=place)
-    return value
-
-
-_WELL_KNOWN: dict[str, Callable[[Any, str], Any]] = {
-    "google.protobuf.Timestamp": _timestamp,
-    "google.protobuf.Duration": _duration,
-    "google.protobuf.FieldMask": _mask,
-    "google.protobuf.Struct": _struct,
-    "google.protobuf.Value": _anything,
-    "google.protobuf.ListValue": _list,
-    "google.protobuf.Any": _any,
-    "google.protobuf.Empty": _empty,
-    "google.protobuf.DoubleValue": _number,
-    "google.protobuf.FloatValue": _number,
-    "google.protobuf.Int64Value": lambda value, place: str(_integer(value, _RANGES[_INT64], place)),
-    "google.protobuf.UInt64Value": lambda value, place: str(_integer(value, _RANGES[_UINT64], place)),
-    "google.protobuf.Int32Value": lambda value, place: _integer(value, _RANGES[_INT32], place),
-    "google.protobuf.UInt32Value": lambda value, place: _integer(value, _RANGES[_UINT32], place),
-    "google.protobuf.BoolValue": _boolean,
-    "google.protobuf.StringValue": _string,
-    "google.protobuf.BytesValue": _bytes,
-}
+    raise InputRefused(f"{shown(value)} is none of {', '.join(names)}", place=place)
 
 
 # --- queries ---------------------------------------------------------------------------------------------------------
@@ -514,9 +263,9 @@ def _put(target: dict[str, Any], message: Descriptor, path: Sequence[str], texts
     """Set a field of the request to what a query's parameter or a path's variable says."""
     field = _known(message, path[0], place.removesuffix(".".join(path)).rstrip("."))
     if len(path) > 1:
-        if field.message_type is None or _is_list(field) or field.message_type.full_name in _WELL_KNOWN:
+        if field.message_type is None or _is_list(field) or field.message_type.full_name in WELL_KNOWN:
             raise InputRefused(f"{field.json_name} has no fields", place=place)
-        if _is_map(field):
+        if is_map(field):
             taken = _read_text(_entry(field), texts[-1], place)
             target.setdefault(field.json_name, {})[".".join(path[1:])] = taken
             return
@@ -527,7 +276,7 @@ def _put(target: dict[str, Any], message: Descriptor, path: Sequence[str], texts
         return
     if len(texts) > 1:
         raise InputRefused("is given more than once", place=place)
-    if field.message_type is not None and field.message_type.full_name not in _WELL_KNOWN:
+    if field.message_type is not None and field.message_type.full_name not in WELL_KNOWN:
         raise InputRefused("is a message: name its fields", place=place)
     taken = _value(field, _of_text(field, texts[0], place), place)
     if taken is not _NOTHING:
@@ -542,7 +291,7 @@ def _of_text(field: FieldDescriptor, text: str, place: str) -> Any:
     name = field.message_type.full_name if field.message_type is not None else ""
     if field.cpp_type == _BOOL or name == "google.protobuf.BoolValue":
         if text.lower() not in ("true", "false"):
-            raise InputRefused(f"{_shown(text)} is no boolean", place=place)
+            raise InputRefused(f"{shown(text)} is no boolean", place=place)
         return text.lower() == "true"
     if name in ("google.protobuf.Struct", "google.protobuf.ListValue", "google.protobuf.Any"):
         try:
@@ -553,10 +302,6 @@ def _of_text(field: FieldDescriptor, text: str, place: str) -> Any:
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
-
-
-def _odd_number(value: float) -> str:
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _has_oddities(value: Any) -> bool:
@@ -572,4 +317,4 @@ def _worded(value: Any) -> Any:
         return {key: _worded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_worded(item) for item in value]
-    return _odd_number(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return odd_number(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cairn.api.http import Call
-from cairn.api.vertex import codec
+from cairn.api.vertex import masks
 from cairn.api.vertex.metadata_view import (
     artifact_view,
     changed_artifact,
@@ -118,7 +118,7 @@ def update(kind: _Kind, request: Answer, call: Call) -> Answer:
     mask = request.get("updateMask", "")
 
     def change(before: Any) -> Any:
-        return kind.changed(before, codec.merged(_MESSAGE + kind.message, kind.view(place, before), message, mask))
+        return kind.changed(before, masks.merged(_MESSAGE + kind.message, kind.view(place, before), message, mask))
 
     editor = _editor(call)
     changers: dict[Noun, Callable[..., Any]] = {
@@ -191,7 +191,9 @@ def query_execution(request: Answer, call: Call) -> Answer:
 
 def query_artifact_lineage(request: Answer, call: Call) -> Answer:
     place, artifact = _resource(request.get("artifact", ""), "artifacts", "artifact")
-    hops = int(request.get("maxHops", MAX_HOPS))
+    # Without a value everything is meant, and 0 means the artifact alone: of the two, a message can only say the first.
+    none = "0" in (call.first("maxHops"), call.first("max_hops"))
+    hops = 0 if none else int(request.get("maxHops", MAX_HOPS))
     if hops < 0:
         raise InputRefused("it must not be negative", place="maxHops")
     where = parse_filter(request.get("filter", ""))

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from cairn.api.http import Call
-from cairn.api.vertex import codec
+from cairn.api.vertex import masks
 from cairn.api.vertex.names import place_of, resource
 from cairn.api.vertex.pipeline_job_filter import read_filter, read_order
 from cairn.api.vertex.pipeline_job_request import check_job_id, read_job, submission_of
@@ -72,13 +72,13 @@ def list_(request: dict[str, Any], call: Call) -> dict[str, Any]:
         limit=min(size or DEFAULT_PAGE, MAX_PAGE),
     )
     specs: dict[str, msgspec.Raw] = {}
-    wanted = {path[0] for path in codec.mask_paths(mask)} or {"pipelineSpec"}
+    wanted = {path[0] for path in masks.mask_paths(mask)} or {"pipelineSpec"}
     found = []
     for run in runs:
         if "pipelineSpec" in wanted and run.spec_digest not in specs:
             specs[run.spec_digest] = spec_of(call.context.cairn, run.spec_digest)
         detail = job_detail(call.context.cairn, run, tasks=False) if "jobDetail" in wanted else None
-        found.append(codec.masked(MESSAGE, job_view(run, specs.get(run.spec_digest), detail), mask))
+        found.append(masks.masked(MESSAGE, job_view(run, specs.get(run.spec_digest), detail), mask))
     answer: dict[str, Any] = {"pipelineJobs": found} if found else {}
     return {**answer, "nextPageToken": token} if token else answer
 

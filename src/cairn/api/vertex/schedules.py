@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from cairn.api.http import Call
-from cairn.api.vertex import codec
+from cairn.api.vertex import masks
 from cairn.api.vertex.names import Place, place_of, resource
 from cairn.api.vertex.pipeline_job_request import check_job_id, read_job, submission_of
 from cairn.api.vertex.times import microseconds, put
@@ -88,8 +88,8 @@ def update(request: dict[str, Any], call: Call) -> dict[str, Any]:
     schedule = _find(given, call, "schedule.name")
     before = _view(schedule, call)
     mask = request.get("updateMask", "")
-    after = codec.merged(MESSAGE, before, given, mask)
-    names = {path[0] for path in codec.mask_paths(mask)} or set(given)
+    after = masks.merged(MESSAGE, before, given, mask)
+    names = {path[0] for path in masks.mask_paths(mask)} or set(given)
     changed = {name for name in names if after.get(name) != before.get(name)}
     for name in changed & {"displayName", "cron", *_TIMES, _REQUEST, "maxConcurrentRunCount"}:
         if name not in after:

@@ -3,7 +3,6 @@
 import math
 import random
 
-import msgspec
 import pytest
 from google.protobuf.json_format import MessageToDict
 
@@ -228,34 +227,6 @@ def test_nested_and_repeated_parameters_of_a_query():
             "reservedIpRanges": ["1", "2"],
         },
     }
-
-
-def test_a_mask_leaves_what_it_names():
-    job = {"name": "n", "pipelineSpec": msgspec.Raw(b'{"pipelineInfo":{"name":"x"},"root":{}}'), "labels": {"a": "b"}}
-    assert codec.masked(JOB, job, "name,pipeline_spec.pipeline_info") == {
-        "name": "n",
-        "pipelineSpec": {"pipelineInfo": {"name": "x"}},
-    }
-    assert codec.masked(JOB, job, "*") == codec.masked(JOB, job, "") == job
-    assert codec.masked(JOB, job, "labels,error") == {"labels": {"a": "b"}}
-    with pytest.raises(InputRefused, match="no field 'nme'"):
-        codec.masked(JOB, job, "nme")
-    with pytest.raises(InputRefused, match="no field 'x'"):
-        codec.masked(JOB, job, "runtimeConfig.x")
-
-
-def test_a_mask_takes_what_it_names_and_clears_what_is_not_given():
-    old = {"displayName": "a", "labels": {"x": "1", "y": "2"}, "error": {"code": 1, "message": "m"}}
-    new = {"displayName": "b", "labels": {"x": "3"}, "serviceAccount": "s"}
-    assert codec.merged(JOB, old, new, "displayName,error.message") == {
-        "displayName": "b",
-        "labels": {"x": "1", "y": "2"},
-        "error": {"code": 1},
-    }
-    assert codec.merged(JOB, old, new, "labels.x") == {**old, "labels": {"x": "3", "y": "2"}}
-    assert codec.merged(JOB, old, new, "") == {**old, **new}
-    assert codec.merged(JOB, old, new, "*") == new
-    assert old["labels"] == {"x": "1", "y": "2"}
 
 
 def test_numbers_that_json_lacks_are_written_as_protobuf_writes_them():
