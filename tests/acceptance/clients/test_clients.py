@@ -15,7 +15,23 @@ PIPELINE_JOBS = {
 }  # fmt: skip
 SCHEDULES = {"create", "list, get", "tick, list_jobs", "pause", "resume", "update", "delete"}
 METADATA = {"artifacts", "executions, lineage", "contexts", "experiments", "submit(experiment=)", "delete"}
-SCRIPTS = {"pipeline_jobs.py": PIPELINE_JOBS, "schedules.py": SCHEDULES, "metadata.py": METADATA}
+METADATA_STORE = {
+    "artifacts are created and read", "artifacts are updated, a stale one is not", "artifacts are listed with filters",
+    "executions join artifacts", "lineage is followed", "contexts are families and hold what belongs to them",
+    "pages, schemas and stores", "what is deleted is gone, and what was joined to it stays",
+}  # fmt: skip
+EXPERIMENTS = {
+    "the data frame equals what was logged", "runs are read, listed and resumed",
+    "a pipeline's parameters and metrics stand in the data frame", "a pipeline is logged to a run",
+    "an experiment is deleted, its pipeline runs are not",
+}  # fmt: skip
+SCRIPTS = {
+    "pipeline_jobs.py": PIPELINE_JOBS,
+    "schedules.py": SCHEDULES,
+    "metadata.py": METADATA,
+    "metadata_store.py": METADATA_STORE,
+    "experiments.py": EXPERIMENTS,
+}
 AIPLATFORM = ("aiplatform2", "aiplatform1")
 
 
