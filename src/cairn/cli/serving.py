@@ -42,6 +42,8 @@ def serve(*, quiet: bool, as_json: bool, **flags: Any) -> None:
         _check(cairn, place)
         _log_to_stderr(quiet=quiet)
         server, ended = _taken_over(cairn, place)
+        if server.tls is not None:
+            server.tls.context()  # made now: what clients are to trust is there before they look for it
         server.stop_on_signals()
 
         def ready() -> None:
@@ -120,5 +122,7 @@ def _tell(cairn: Cairn, server: Server, ended: HostState | None, *, quiet: bool,
     if ended is not None:
         output.note(f"the background host (process {ended.pid}) has handed over")
     if server.tls_url:
-        output.note(f"with TLS at {server.tls_url}")
+        authority = cairn.home.tls / "ca.pem"
+        known = f"; clients trust {authority}" if cairn.settings.server.tls == "local" else ""
+        output.note(f"with TLS at {server.tls_url}{known}")
     output.note("try:  cairn exec -- python your_vertex_script.py      (in another terminal; Ctrl-C ends the server)")

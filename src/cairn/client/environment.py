@@ -122,7 +122,7 @@ def _fish(name: str, value: str | None) -> str:
     if value is None:
         return f"set -e {name}"
     quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-    # fish takes PYTHONPATH for a text, not a list: its name does not end in PATH alone in fish's own rule of variables.
+    # fish would take a variable whose name ends in PATH for a list.
     return f"set -gx --unpath {name} '{quoted}'"
 
 
