@@ -18,11 +18,17 @@ from cairn.spec.load import load_text
 PREFIXES = ("/v1/", "/ui/", "/v1beta1/", "/v3/")
 _WITH_REQUEST_ID = frozenset(("PipelineService.CreatePipelineJob",))  # the proto has no field: handlers look for it
 _REQUEST_ID = ("requestId", "request_id")
+_LEAST_PIPELINE = """\
+{"schemaVersion": "2.1.0", "pipelineInfo": {"name": "none"},
+ "root": {"dag": {"tasks": {"a": {"componentRef": {"name": "comp-a"}, "taskInfo": {"name": "a"}}}}},
+ "components": {"comp-a": {"executorLabel": "exec-a"}},
+ "deploymentSpec": {"executors": {"exec-a": {"container": {"image": "none", "command": ["true"]}}}}}
+"""
 _READING = re.compile(r"(Get|List|Query|Search|BatchRead|Read|Export|Wait)")
 
 
-def front(context: Context) -> Front:
-    threading.Thread(target=_warm, args=(context,), name="vertex", daemon=True).start()
+def front(context: Context) -> Front:  # noqa: ARG001
+    threading.Thread(target=_warm, name="vertex", daemon=True).start()
     return Front("vertex", PREFIXES, routes())
 
 
@@ -30,12 +36,11 @@ def routes() -> list[Route]:
     return [route for method in methods().values() for route in _routes(method)]
 
 
-def _warm(context: Context) -> None:
-    """Load now what the first request would wait 200 ms for."""
+def _warm() -> None:
+    """Load now what the first request would wait 200 ms for: modules only, nothing of the home's is made here."""
     handlers()
-    load_text('{"root":{"dag":{"tasks":{}}},"schemaVersion":"2.1.0","pipelineInfo":{"name":"none"}}', origin="warm")
+    load_text(_LEAST_PIPELINE, origin="warm")
     codec.parse("google.cloud.aiplatform.v1.PipelineJob", {})
-    assert context.cairn.runs.services.records is not None
 
 
 def access_of(method: Method, template: str = "projects/") -> Access:

@@ -6,7 +6,7 @@ from cairn.api.access import Role, Scope
 from cairn.api.routing import Router
 from cairn.api.vertex.description import methods
 from cairn.api.vertex.handlers import handler_of, handlers
-from cairn.api.vertex.routes import routes
+from cairn.api.vertex.routes import _warm, routes
 from cairn.errors import Unimplemented
 
 CHANGING = (
@@ -58,6 +58,10 @@ def test_reading_asks_for_a_viewer_and_all_else_for_an_editor(router):
             assert route.access.role is Role.VIEWER, route.name
         if "projects/*" in route.template and method.name != "Projects.GetProject":
             assert route.access.scope is Scope.PROJECT, route.name
+
+
+def test_what_is_loaded_beforehand_can_be():
+    _warm()
 
 
 def test_what_is_not_there_says_so():
