@@ -106,10 +106,16 @@ def test_without_catchup_only_the_latest_is_run(home):
     schedule = home.create("*/10 * * * *", no_catchup=True, max_concurrent_run_count=1)
     home.restart()
     assert home.tick("2026-01-01T05:35:00") == ["2026-01-01T05:30:00"]
-    assert home.each_second("2026-01-01T05:35:01", "2026-01-01T06:15:00", 60) == []  # it has not ended
+    assert home.each_second("2026-01-01T05:35:01", "2026-01-01T06:15:00", 4) == []  # it has not ended
     home.end(home.started[-1])
     assert home.tick() == ["2026-01-01T06:10:00"]
     assert home.get(schedule).started_run_count == 2
+
+
+def test_without_catchup_the_latest_is_not_after_the_end(home):
+    home.create("0 * * * *", no_catchup=True, end=at("2026-01-01T05:30:00"))
+    home.restart()
+    assert home.tick("2026-01-03T00:00:00") == ["2026-01-01T05:00:00"]
 
 
 def test_a_count_completes_it(home):
@@ -316,14 +322,14 @@ def test_a_server_that_is_overtaken_between_reading_and_writing_changes_nothing(
 @pytest.mark.parametrize("what", ["pause", "update", "delete", "rename"])
 def test_what_is_changed_while_a_tick_is_submitted_is_kept(home, monkeypatch, what):
     schedule = home.create("* * * * *")
-    home.go_to("2026-01-01T00:00:00")
+    home.go_to("2026-01-01T00:00:45")
     service, submit = home.cairn.schedules, home.cairn.runs.submit
 
     def submit_late(pipeline, submission):
         if what == "pause":
             service.pause(schedule)
         elif what == "update":
-            service.update(schedule, Change(trigger=Trigger("30 5 * * *")))
+            service.update(schedule, Change(trigger=Trigger("*/10 * * * * *")))
         elif what == "rename":
             service.update(schedule, Change(display_name="other"))
         else:
@@ -339,7 +345,7 @@ def test_what_is_changed_while_a_tick_is_submitted_is_kept(home, monkeypatch, wh
         return
     now = home.get(schedule)
     assert now.started_run_count == 1 and now.last_run.run_uid == home.runs()[0].uid
-    expected = {"pause": "2026-01-01T00:01:00", "update": "2026-01-01T05:30:00", "rename": "2026-01-01T00:01:00"}
+    expected = {"pause": "2026-01-01T00:01:00", "update": "2026-01-01T00:00:50", "rename": "2026-01-01T00:01:00"}
     assert told(now.next_run_time) == expected[what]
     assert now.state is (PAUSED if what == "pause" else ACTIVE)
     assert now.display_name == ("other" if what == "rename" else "s")
