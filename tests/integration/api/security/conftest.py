@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,23 +40,33 @@ def tokens_of(home, **roles):
         return {name: create_token(cairn.records, name, granted)[1] for name, granted in roles.items()}
 
 
-@pytest.fixture
-def guarded(serve, tmp_path):
-    home = tmp_path / "home"
+def guarded_server(start, home):
     home.mkdir()
     (home / "config.toml").write_text(
         '[images]\n"*" = "host"\n[server]\nauthentication = "required"\nrequests_per_second = 100000\nburst = 100000\n'
     )
     everyone = {"someone": {"*": "admin"}, "stranger": {"theirs": "admin"}, "viewer": {MINE: "viewer"}}
     tokens = tokens_of(home, **everyone)
-    return Guarded(serve(home), {**tokens, "owner": tokens["someone"]})
+    return Guarded(start(home), {**tokens, "owner": tokens["someone"]})
 
 
 @pytest.fixture
-def filled(guarded, pipeline_of):
-    """With one of everything in project `mine`."""
+def filled_anew(serve, tmp_path, pipeline_of):
+    """With one of everything in project `mine`, for a test that takes it apart."""
+    guarded = guarded_server(serve, tmp_path / "home")
     guarded.known = fill(guarded, pipeline_of)
     return guarded
+
+
+@pytest.fixture(scope="session")
+def filled(request, tmp_path_factory, pipeline_of):
+    """The same for all tests of a worker, which leave what is in `mine` as it is."""
+    servers = request.config.pluginmanager.get_plugin(str(Path(__file__).parent.parent / "conftest.py"))
+    guarded = guarded_server(servers.start_server, tmp_path_factory.mktemp("filled") / "home")
+    guarded.known = fill(guarded, pipeline_of)
+    yield guarded
+    guarded.server.stop()
+    guarded.server.process.stdout.close()
 
 
 def fill(guarded, pipeline_of):
