@@ -12,32 +12,31 @@ from typing import Any
 
 import pytest
 
-KFP = "kfp==2.17.0"
+KFP = "kfp>=2.17"
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def client_python(tmp_path_factory: pytest.TempPathFactory, missing_service: Callable[[str, str], Any]) -> str:
-    """An interpreter with the whole of kfp; CAIRN_TEST_CLIENT_KFP names one that is there already."""
-    if given := os.environ.get("CAIRN_TEST_CLIENT_KFP"):
-        return given
-    uv = shutil.which("uv") or next(iter(Path(sys.prefix).glob("bin/uv")), None)
-    if uv is None:
-        missing_service("uv", "install uv")
-    root = tmp_path_factory.getbasetemp().parent
-    shared, building = root / f"cairn-client-{KFP}", root / f"cairn-client-{KFP}-{os.getpid()}"
-    if not shared.exists():
-        python = str(building / "bin" / "python")
+    """An interpreter with the whole of kfp: `kfp/bin/python` where CAIRN_TEST_CLIENTS says, built if there is none."""
+    given = os.environ.get("CAIRN_TEST_CLIENTS")
+    place = (Path(given) if given else tmp_path_factory.getbasetemp().parent / "clients") / "kfp"
+    if not (place / "bin" / "python").exists():
+        uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+        building = place.with_name(f"kfp-{os.getpid()}")
         for command in (
-            [str(uv), "venv", "--quiet", "--clear", "--python", sys.executable, str(building)],
-            [str(uv), "pip", "install", "--quiet", "--python", python, KFP],
+            [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(building)],
+            [uv, "pip", "install", "--quiet", "--python", str(building / "bin" / "python"), KFP],
         ):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+            except FileNotFoundError:
+                missing_service("uv", "install uv")
             if done.returncode != 0:
                 missing_service(f"an environment with {KFP}", (done.stderr.strip() or "not installable")[-300:])
         with contextlib.suppress(OSError):  # another worker was quicker
-            building.rename(shared)
-    return str(shared / "bin" / "python")
+            building.rename(place)
+    return str(place / "bin" / "python")
 
 
 class Worker:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+COMMAND = "from kfp.cli.__main__ import main; main()"  # an environment that was moved has no scripts
 SCENARIOS = Path(__file__).parent / "scenarios.py"
 
 
@@ -36,7 +37,9 @@ def test_the_kfp_command(client_python, shared_server, tmp_path):
 
     def kfp(*arguments):
         command = [
-            str(Path(client_python).with_name("kfp")),
+            client_python,
+            "-c",
+            COMMAND,
             "--endpoint",
             shared_server.url,
             "--output",

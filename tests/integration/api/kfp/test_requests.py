@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -235,6 +236,18 @@ def test_lists_refuse_what_they_cannot_do(shared_server, noun, query, text):
 def test_an_upload_without_a_file_is_refused(shared_server, content_type, body):
     answer = shared_server.request("POST", f"{API}/pipelines/upload", body, headers={"Content-Type": content_type})
     assert answer.status == 400, answer
+
+
+def test_of_many_at_once_one_makes_it(shared_server):
+    def at_once(path, body):
+        with ThreadPoolExecutor(16) as pool:
+            return list(pool.map(lambda _: shared_server.post(f"{API}{path}", body), range(48)))
+
+    experiments = at_once("/experiments", {"display_name": "race"})
+    assert {one.status for one in experiments} == {200}
+    assert len({one.json["experiment_id"] for one in experiments}) == 1
+    pipelines = at_once("/pipelines", {"name": "race"})
+    assert sorted(one.status for one in pipelines) == [200] + [409] * 47
 
 
 def test_a_recurring_run_needs_one_trigger(shared_server, spec):
