@@ -363,3 +363,16 @@ def test_a_backup_restored_elsewhere_has_the_objects_with_their_metadata(serve, 
     assert {**after, "selfLink": "", "mediaLink": ""} == {**before, "selfLink": "", "mediaLink": ""}
     assert second.get("/storage/v1/b", project="another").json["items"] == []
     assert not (tmp_path / "other" / "buckets" / ".cairn" / "uploads").exists()
+
+
+def test_a_step_reads_what_a_client_wrote_and_the_reverse(server, bucket, pipeline_of):
+    put(server, "in/data", b"from the client")
+    jobs = "/v1/projects/demo/locations/local/pipelineJobs"
+    pipeline = pipeline_of("exchange", swap="cp /gcs/bkt/in/data /gcs/bkt/copied && echo step > /gcs/bkt/out.txt")
+    job = {"pipelineSpec": pipeline, "runtimeConfig": {"gcsOutputDirectory": "gs://bkt/root"}}
+    made = server.post(jobs, job)
+    assert made.status == 200, made
+    ended = server.ended(made.json["name"])
+    assert ended["state"] == "PIPELINE_STATE_SUCCEEDED", ended.get("error")
+    assert read(server, "copied").content == b"from the client"
+    assert read(server, "out.txt").content == b"step\n"
