@@ -71,7 +71,9 @@ keys = st.sampled_from([("k",), ('q"u',), ("a", "b"), ("ü",), ("none",)])
 
 
 def compare(field: Any, operators: list[str], values: Any, wildcard: Any = None) -> Any:
-    return st.builds(Comparison, field, st.sampled_from(operators), values, st.just(False) if wildcard is None else wildcard)
+    return st.builds(
+        Comparison, field, st.sampled_from(operators), values, st.just(False) if wildcard is None else wildcard
+    )
 
 
 patterns = st.lists(st.sampled_from(["*", "\\*", "\\\\", "a", "b", "?", "[", "_", "%", "ü"]), max_size=4).map("".join)
@@ -283,3 +285,37 @@ def test_an_ordering_by_what_has_no_order_is_refused():
     for field in ("labels", "metadata", "nothing"):
         with pytest.raises(InputRefused, match="order by"):
             paging([Order(field)], COLUMNS, "t.n")
+
+
+NAMES = ["", "a", "A", "aa", "ab", "a?b", "a*b", "a[b]", "axb", "a_b", "a%b", "a\\b", "a'b", 'a"b', "äb", "b"]
+PATTERNS = [
+    "*",
+    "a*",
+    "*b",
+    "a*b",
+    "a?*",
+    "a[b]*",
+    "a_*",
+    "a%*",
+    "*a\\*b",
+    "a\\\\*",
+    "*\\**",
+    "A*",
+    "*'*",
+    "ä*",
+    "**b*",
+]
+
+
+def test_wildcards_stand_for_anything_and_all_else_for_itself(connection):
+    row = {"size": 0, "create_time": 0, "archived": False, "state": "", "labels": {}, "tags": {}, "metadata": {}}
+    things = [{**row, "name": name} for name in NAMES]
+    filled(connection, things)
+    for pattern in PATTERNS:
+        for operator in ("=", "!=", ":"):
+            filter_ = Comparison(("name",), operator, pattern, wildcard=True)
+            condition = filtering.compile_filter(filter_, COLUMNS, connection.dialect)
+            rows = connection.query(
+                f"SELECT t.name FROM filtered t WHERE {condition.sql} ORDER BY t.n", condition.values
+            )
+            assert [name for (name,) in rows] == [one["name"] for one in things if holds(filter_, one)], filter_
