@@ -1,13 +1,7 @@
-"""The real client packages, each in an environment of its own, and homes that they are pointed at.
+"""The real client packages, each in an environment of its own, and homes that they are pointed at."""
 
-Environments are built once with uv and kept for the session. CAIRN_TEST_CLIENTS names a directory where ready ones stand
-(`aiplatform2`, `aiplatform1`, `kfp`, `storage`, each with `bin/python`); environments that are missing there are built in it.
-"""
-
-import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +17,7 @@ CONFIGURATION = """\
 cache = true
 """
 PACKAGES = {
-    # pandas is what get_experiment_df asks for; setuptools was dropped from new environments, and 1.x still imports it
+    # pandas is what get_experiment_df asks for
     "aiplatform2": ("google-cloud-aiplatform>=2,<3", "kfp>=2.16", "pandas"),
     "aiplatform1": ("google-cloud-aiplatform>=1.150,<2", "kfp>=2.16", "pandas"),
     "kfp": ("kfp>=2.17",),
@@ -32,33 +26,9 @@ PACKAGES = {
 
 
 @pytest.fixture(scope="session")
-def client_python(tmp_path_factory: pytest.TempPathFactory, missing_service) -> Callable[[str], str]:
-    """`client_python("kfp")`: the interpreter of an environment with these packages, newest that install."""
-    given = os.environ.get("CAIRN_TEST_CLIENTS")
-    root = Path(given) if given else tmp_path_factory.getbasetemp().parent / "clients"
-
-    def python(name: str) -> str:
-        place = root / name
-        if not (place / "bin" / "python").exists():
-            _build(place, PACKAGES[name], missing_service)
-        return str(place / "bin" / "python")
-
-    return python
-
-
-def _build(place: Path, packages: Sequence[str], missing_service) -> None:
-    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
-    building = place.with_name(f"{place.name}-{os.getpid()}")
-    commands = [
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(building)],
-        [uv, "pip", "install", "--quiet", "--python", str(building / "bin" / "python"), *packages],
-    ]
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        if done.returncode != 0:
-            missing_service(f"client packages {packages}", done.stderr.strip()[-300:])
-    with contextlib.suppress(OSError):  # another worker was quicker
-        building.rename(place)
+def client_of(client_python) -> Callable[[str], str]:
+    """`client_of("kfp")`: the interpreter of an environment with these packages, the newest that install."""
+    return lambda name: str(client_python(*PACKAGES[name]))
 
 
 class Installation:

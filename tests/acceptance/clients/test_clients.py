@@ -37,8 +37,8 @@ AIPLATFORM = ("aiplatform2", "aiplatform1")
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("client", AIPLATFORM)
-def test_aiplatform_through_the_shim_without_arguments(installation, client_python, client, script):
-    found = installation.run_script(client_python(client), script)
+def test_aiplatform_through_the_shim_without_arguments(installation, client_of, client, script):
+    found = installation.run_script(client_of(client), script)
     more = {"no pipeline_root"} if script == "pipeline_jobs.py" else set()
     assert set(found) == SCRIPTS[script] | more
 
@@ -46,7 +46,7 @@ def test_aiplatform_through_the_shim_without_arguments(installation, client_pyth
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("client", AIPLATFORM)
 @pytest.mark.parametrize("mode", ["rest", "grpc"])
-def test_aiplatform_told_where_the_server_is(new_installation, client_python, client, script, mode):
+def test_aiplatform_told_where_the_server_is(new_installation, client_of, client, script, mode):
     """As in the reference's set-up lines: no shim. gRPC goes over TLS, by the home's own authority."""
     url = new_installation.serve("--tls", "local")
     done = new_installation.cairn(
@@ -59,28 +59,28 @@ def test_aiplatform_told_where_the_server_is(new_installation, client_python, cl
         "CAIRN_SHIM": "off",
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(new_installation.home / "tls" / "bundle.pem"),
     }
-    assert set(new_installation.run_script(client_python(client), script, **variables)) == SCRIPTS[script]
+    assert set(new_installation.run_script(client_of(client), script, **variables)) == SCRIPTS[script]
 
 
-def test_kfp_client(installation, client_python):
-    found = installation.run_script(client_python("kfp"), "kfp_client.py")
+def test_kfp_client(installation, client_of):
+    found = installation.run_script(client_of("kfp"), "kfp_client.py")
     assert found[0] == "healthz" and "recurring runs" in found and found[-1] == "deletes"
 
 
-def test_storage_clients(installation, client_python):
-    found = installation.run_script(client_python("storage"), "objects.py")
+def test_storage_clients(installation, client_of):
+    found = installation.run_script(client_of("storage"), "objects.py")
     assert "gcsfs" in found and found[-1] == "delete of a bucket"
 
 
-def test_an_ordinary_vertex_script_runs_unedited(installation, client_python):
+def test_an_ordinary_vertex_script_runs_unedited(installation, client_of):
     example = Path(__file__).parents[3] / "examples" / "vertex" / "train_on_vertex.py"
-    done = installation.cairn("exec", "--", client_python("aiplatform2"), str(example))
+    done = installation.cairn("exec", "--", client_of("aiplatform2"), str(example))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "accuracy" in done.stdout
 
 
-def test_runs_go_on_after_the_command_has_ended(installation, client_python):
-    done = installation.cairn("exec", "--", client_python("aiplatform2"), str(SCRIPTS_FOLDER / "leave.py"))
+def test_runs_go_on_after_the_command_has_ended(installation, client_of):
+    done = installation.cairn("exec", "--", client_of("aiplatform2"), str(SCRIPTS_FOLDER / "leave.py"))
     assert done.returncode == 0, done.stderr
     job = done.stdout.strip().splitlines()[-1]
     for _ in range(200):

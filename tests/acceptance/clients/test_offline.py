@@ -1,4 +1,4 @@
-"""Nothing is sent to Google: the clients run where nothing but loopback can be reached, and what they try is watched."""
+"""Nothing is sent to Google: clients run where only loopback can be reached, and what they try is watched."""
 
 import os
 import re
@@ -47,8 +47,8 @@ def watched(tmp_path):
 
 
 @pytest.mark.parametrize("client", ["aiplatform2", "aiplatform1", "storage"])
-def test_every_kind_of_request_stays_here(new_installation, client_python, isolation, client):
-    found = new_installation.run_script(client_python(client), "offline.py", before=isolation)
+def test_every_kind_of_request_stays_here(new_installation, client_of, isolation, client):
+    found = new_installation.run_script(client_of(client), "offline.py", before=isolation)
     assert found[0] == "urllib" and found[-1] == "children" and len(found) >= 5
 
 
@@ -61,15 +61,15 @@ def test_every_kind_of_request_stays_here(new_installation, client_python, isola
         ("storage", "objects.py"),
     ],
 )
-def test_whole_scripts_run_without_a_network(installation, client_python, isolation, watched, client, script):
+def test_whole_scripts_run_without_a_network(installation, client_of, isolation, watched, client, script):
     """The second time, that is: what steps run in is installed by the first one."""
     prefix, elsewhere = watched
-    assert installation.run_script(client_python(client), script)
+    assert installation.run_script(client_of(client), script)
     installation.cairn("stop")
     try:
         # the host is started first: it stays, and is none of what is watched
         started = ["sh", "-c", '"$0" -m cairn env >/dev/null && exec "$@"', sys.executable, *prefix]
-        assert installation.run_script(client_python(client), script, before=[*isolation, *started])
+        assert installation.run_script(client_of(client), script, before=[*isolation, *started])
     finally:
         installation.cairn("stop")
     assert elsewhere() == []

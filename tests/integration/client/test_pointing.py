@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ASK = "import os, urllib.request as u; print(os.environ['CAIRN_URL'], u.urlopen(os.environ['CAIRN_URL'] + '/healthz').status)"
+ASK = "import os, urllib.request as u; print(os.environ['CAIRN_URL'], u.urlopen(os.environ['CAIRN_URL'] + '/healthz').status)"  # noqa: E501
 
 
 class Home:

@@ -10,8 +10,8 @@ import pytest
 from cairn.client.environment import SHIM
 
 sys.path.append(str(SHIM))
-import cairn_finder  # noqa: E402
-import cairn_shim  # noqa: E402
+import cairn_finder
+import cairn_shim
 
 BASE = "http://127.0.0.1:41234"
 
@@ -82,7 +82,7 @@ def test_hosts_and_paths_can_be_allowed(monkeypatch):
 
 
 def test_finder_and_patches_name_the_same_modules():
-    assert cairn_finder.PATCHED == set(cairn_shim.PATCHES)
+    assert set(cairn_shim.PATCHES) == cairn_finder.PATCHED
 
 
 def test_names_of_googles_are_not_even_looked_up():
@@ -103,7 +103,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 os.environ["CAIRN_URL"] = "http://127.0.0.1:%d" % server.server_port
-request = urllib.request.Request("https://us-central1-aiplatform.googleapis.com/v1/a%20b?c=d", data=b"x", headers={"x-own": "1"})
+asked = "https://us-central1-aiplatform.googleapis.com/v1/a%20b?c=d"
+request = urllib.request.Request(asked, data=b"x", headers={"x-own": "1"})
 told = eval(urllib.request.urlopen(request).read())
 assert told == ("/v1/a%20b?c=d", "127.0.0.1:%d" % server.server_port, "1", b"x"), told
 assert request.full_url.startswith("https://us-central1"), request.full_url
@@ -138,7 +139,7 @@ def test_it_can_be_turned_off(variables):
 
 
 def test_a_program_without_clients_loads_next_to_nothing():
-    code = "import sys; print(sorted(n for n in sys.modules if n in ('cairn_shim', 'typing', 'socket', 'urllib.parse', 're')))"
+    code = "import sys; print(sorted({'cairn_shim', 'typing', 'socket', 'urllib.parse', 're'} & set(sys.modules)))"
     assert run(code).stdout == run(code, CAIRN_SHIM="off").stdout
     assert "'cairn_shim'" not in run(code).stdout
 
@@ -152,7 +153,8 @@ def test_a_library_that_has_changed_inside_is_left_alone(tmp_path):
 def test_loaders_and_reloads_are_as_ever():
     code = """
 import importlib, urllib.request, socket
-assert type(urllib.request.__loader__).__name__ == "SourceFileLoader" and "exec_module" not in vars(urllib.request.__loader__)
+loader = urllib.request.__loader__
+assert type(loader).__name__ == "SourceFileLoader" and "exec_module" not in vars(loader)
 importlib.reload(urllib.request)
 assert urllib.request.OpenerDirector.open.__name__ == "open"
 print("well")

@@ -42,7 +42,7 @@ def until(condition, seconds=60, step=0.3):
         if found:
             return found
         time.sleep(step)
-    raise AssertionError("waited {} s in vain".format(seconds))
+    raise AssertionError(f"waited {seconds} s in vain")
 
 
 def passed(name):

@@ -104,7 +104,7 @@ assert len(runs.runs) == 2 and runs.next_page_token
 rest = client.list_runs(experiment_id=experiment.experiment_id, page_size=2, page_token=runs.next_page_token)
 named = {each.run_id for each in runs.runs} | {each.run_id for each in rest.runs}
 assert named >= {run.run_id, again.run_id, third.run_id}
-predicate = '{"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": "run-%s"}]}' % stamp
+predicate = '{"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": "run-%s"}]}' % stamp  # noqa: UP031
 assert [each.run_id for each in client.list_runs(filter=predicate).runs] == [run.run_id]
 passed("list")
 

@@ -22,7 +22,7 @@ same = aiplatform.Artifact.get(artifact.resource_name)
 assert same.uri == BUCKET + "/data.csv" and same.metadata["rows"] == 12, same.metadata
 artifact.update(metadata={"rows": 13})
 assert aiplatform.Artifact(artifact.resource_name).metadata["rows"] == 13
-found = aiplatform.Artifact.list(filter='display_name="{}"'.format(artifact.display_name))
+found = aiplatform.Artifact.list(filter=f'display_name="{artifact.display_name}"')
 assert [each.resource_name for each in found] == [artifact.resource_name]
 assert aiplatform.Artifact.get_with_uri(uri=artifact.uri).uri == artifact.uri
 passed("artifacts")
@@ -49,7 +49,7 @@ graph = context.query_lineage_subgraph()
 assert {each.name for each in graph.artifacts} == {artifact.resource_name, model.resource_name}
 assert {each.name for each in graph.executions} == {execution.resource_name}
 assert len(graph.events) == 2
-inside = aiplatform.Artifact.list(filter='in_context("{}")'.format(context.resource_name))
+inside = aiplatform.Artifact.list(filter=f'in_context("{context.resource_name}")')
 assert {each.resource_name for each in inside} == {artifact.resource_name, model.resource_name}
 context.update(metadata={"a": 2})
 assert aiplatform.Context.get(context.resource_name).metadata["a"] == 2
@@ -60,9 +60,9 @@ name = unique("experiment")
 connect(experiment=name, experiment_tensorboard=False)  # TensorBoard comes with a later version
 logged = {}
 for number in range(3):
-    run = "run-{}".format(number)
+    run = f"run-{number}"
     aiplatform.start_run(run)
-    parameters = {"rate": 0.1 * (number + 1), "layers": number, "kind": "k{}".format(number)}
+    parameters = {"rate": 0.1 * (number + 1), "layers": number, "kind": f"k{number}"}
     values = {"loss": 1.0 / (number + 1), "steps": 100 * number}
     aiplatform.log_params(parameters)
     aiplatform.log_metrics(values)
@@ -86,7 +86,7 @@ passed("experiments")
 path = os.path.join(tempfile.mkdtemp(), "arithmetic.json")
 compiler.Compiler().compile(arithmetic, path)
 job = aiplatform.PipelineJob(
-    display_name=unique("in-experiment"), job_id=unique("in-experiment"), template_path=path, pipeline_root=BUCKET + "/root", enable_caching=False,
+    display_name=unique("in-experiment"), job_id=unique("in-experiment"), template_path=path, pipeline_root=BUCKET + "/root", enable_caching=False,  # noqa: E501
     parameter_values={"numbers": [5], "factor": 4},
 )  # fmt: skip
 job.submit(experiment=name)

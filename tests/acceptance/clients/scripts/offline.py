@@ -20,7 +20,7 @@ def refused(call):
     try:
         call()
     except OSError as error:
-        assert "bigquery.googleapis.com" in str(error) and "CAIRN_SHIM_ALLOW" in str(error), error
+        assert "bigquery.googleapis.com" in str(error) and "CAIRN_SHIM_ALLOW" in str(error), error  # noqa: PT017
     else:
         raise AssertionError("a request to another host of Google's went out")
 
@@ -92,7 +92,7 @@ if has("grpc") and has("google.cloud.aiplatform_v1"):
     passed("grpc")
 
 child = subprocess.run(
-    [sys.executable, "-c", "import urllib.request; urllib.request.urlopen('{}')".format(OTHERS)],
+    [sys.executable, "-c", f"import urllib.request; urllib.request.urlopen('{OTHERS}')"],
     capture_output=True, text=True,
 )  # fmt: skip
 assert "GoogleHostRefused" in child.stderr, child.stderr

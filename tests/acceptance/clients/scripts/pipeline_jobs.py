@@ -85,9 +85,9 @@ again = aiplatform.PipelineJob.get(first.resource_name)
 assert again.display_name == first.display_name and again.state == SUCCEEDED
 by_id = aiplatform.PipelineJob.get(first.name)
 assert by_id.resource_name == first.resource_name
-found = aiplatform.PipelineJob.list(filter='display_name="{}"'.format(first.display_name))
+found = aiplatform.PipelineJob.list(filter=f'display_name="{first.display_name}"')
 assert [job.resource_name for job in found] == [first.resource_name]
-found = aiplatform.PipelineJob.list(filter='labels.suite="{}" AND state="PIPELINE_STATE_SUCCEEDED"'.format(label))
+found = aiplatform.PipelineJob.list(filter=f'labels.suite="{label}" AND state="PIPELINE_STATE_SUCCEEDED"')
 assert [job.resource_name for job in found] == [first.resource_name]
 assert aiplatform.PipelineJob.list(filter='display_name="no-such-job"') == []
 simple = aiplatform.PipelineJob.list(
@@ -104,7 +104,7 @@ passed("get, list with filters")
 # enable_caching: the second of two equal runs computes nothing
 for _ in range(2):
     cached = aiplatform.PipelineJob(
-        job_id=unique("cached"), display_name=unique("cached"), template_path=compiled(arithmetic), pipeline_root=BUCKET + "/root",
+        job_id=unique("cached"), display_name=unique("cached"), template_path=compiled(arithmetic), pipeline_root=BUCKET + "/root",  # noqa: E501
         parameter_values={"numbers": [7], "factor": int(label[-7:])}, enable_caching=True,
     )  # fmt: skip
     cached.submit()
@@ -160,7 +160,7 @@ try:
     bad.wait()
     raise AssertionError("the failure was not told")
 except RuntimeError as error:
-    assert "fail" in str(error).lower(), error
+    assert "fail" in str(error).lower(), error  # noqa: PT017
 assert bad.state == PipelineState.PIPELINE_STATE_FAILED and bad.has_failed
 failed = tasks_of(bad)["fail"]
 assert failed.state == PipelineTaskDetail.State.FAILED
@@ -172,7 +172,7 @@ passed("failure")
 states = {}
 for policy in ("slow", "fast"):
     job = aiplatform.PipelineJob(
-        job_id=unique(policy), display_name=unique(policy), template_path=compiled(half_failing), pipeline_root=BUCKET + "/root",
+        job_id=unique(policy), display_name=unique(policy), template_path=compiled(half_failing), pipeline_root=BUCKET + "/root",  # noqa: E501
         enable_caching=False, failure_policy=policy,
     )  # fmt: skip
     job.submit()
@@ -186,7 +186,7 @@ passed("failure_policy")
 # input_artifacts: one that a run has put out
 number = report.name.split("/")[-1]
 given = aiplatform.PipelineJob(
-    job_id=unique("given"), display_name=unique("given"), template_path=compiled(measuring), pipeline_root=BUCKET + "/root",
+    job_id=unique("given"), display_name=unique("given"), template_path=compiled(measuring), pipeline_root=BUCKET + "/root",  # noqa: E501
     input_artifacts={"report": number}, enable_caching=False,
 )  # fmt: skip
 given.submit()

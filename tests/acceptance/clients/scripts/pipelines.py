@@ -11,10 +11,10 @@ def total(numbers: list, factor: int) -> int:
 @dsl.component
 def describe(value: int, report: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics]) -> str:
     with open(report.path, "w") as file:
-        file.write("value={}".format(value))
+        file.write(f"value={value}")
     report.metadata["rows"] = value
     metrics.log_metric("half", value / 2)
-    return "v{}".format(value)
+    return f"v{value}"
 
 
 @dsl.component

@@ -30,7 +30,7 @@ assert schedule.max_run_count == 1
 assert schedule.gca_resource.next_run_time is not None
 passed("create")
 
-listed = aiplatform.PipelineJobSchedule.list(filter='display_name="{}"'.format(schedule.display_name))
+listed = aiplatform.PipelineJobSchedule.list(filter=f'display_name="{schedule.display_name}"')
 assert [each.resource_name for each in listed] == [schedule.resource_name]
 again = aiplatform.PipelineJobSchedule.get(schedule.resource_name)
 assert again.display_name == schedule.display_name
