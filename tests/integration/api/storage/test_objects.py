@@ -365,6 +365,19 @@ def test_a_backup_restored_elsewhere_has_the_objects_with_their_metadata(serve, 
     assert not (tmp_path / "other" / "buckets" / ".cairn" / "uploads").exists()
 
 
+@pytest.fixture
+def mounting(missing_service):
+    from cairn.executors.process import ProcessExecutor
+
+    executor = ProcessExecutor()
+    try:
+        if not executor.can_mount():
+            missing_service("mount namespaces", "the kernel refuses them to this user")
+    finally:
+        executor.close()
+
+
+@pytest.mark.usefixtures("mounting")
 def test_a_step_reads_what_a_client_wrote_and_the_reverse(server, bucket, pipeline_of):
     put(server, "in/data", b"from the client")
     jobs = "/v1/projects/demo/locations/local/pipelineJobs"
