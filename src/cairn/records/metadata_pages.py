@@ -50,15 +50,11 @@ def columns(noun: Noun, store: StoreName) -> dict[str, Column]:
         "metadata": metadata(f"{t}.metadata"),
     }
     if noun == "context":
-        inner = (
-            "SELECT j.{0} FROM context_parents j JOIN contexts o ON o.n = j.{1} WHERE o.id = ? AND o.store = c.store"
-        )
-        found["parent_contexts"] = custom(partial(_related, store, f"c.n IN ({inner.format('child', 'parent')})"))
-        found["child_contexts"] = custom(partial(_related, store, f"c.n IN ({inner.format('parent', 'child')})"))
+        found["parent_contexts"] = custom(partial(_related, store, "c.n", "context_parents", "child", "parent"))
+        found["child_contexts"] = custom(partial(_related, store, "c.n", "context_parents", "parent", "child"))
         return found
     joined = "attributions" if noun == "artifact" else "associations"
-    inner = f"SELECT j.{noun} FROM {joined} j JOIN contexts o ON o.n = j.context WHERE o.id = ? AND o.store = {t}.store"
-    found["in_context"] = custom(partial(_related, store, f"{t}.n IN ({inner})"))
+    found["in_context"] = custom(partial(_related, store, f"{t}.n", joined, noun, "context"))
     found["state"] = words(f"{t}.state", _STATES[noun])
     if noun == "artifact":
         found["uri"] = custom(_uri)
@@ -140,7 +136,15 @@ def _name(store: StoreName, noun: Noun, part: Comparison | Membership, dialect: 
     return text_condition(f"{noun[0]}.id", same, dialect)
 
 
-def _related(store: StoreName, sql: str, part: Comparison | Membership, dialect: Dialect) -> Condition:  # noqa: ARG001
+def _related(
+    store: StoreName,
+    number: str,
+    table: str,
+    member: str,
+    owner: str,
+    part: Comparison | Membership,
+    dialect: Dialect,  # noqa: ARG001
+) -> Condition:
     """`in_context("…")`, `parent_contexts:"…"`: directly, not through others."""
     function = part.field == ("in_context",)
     fits = isinstance(part, Membership) if function else isinstance(part, Comparison) and part.operator in (":", "=")
@@ -149,7 +153,15 @@ def _related(store: StoreName, sql: str, part: Comparison | Membership, dialect:
         raise refused(part, f"this is not how {part.field[0]!r} is asked for", f"write {form}")
     values = part.values if isinstance(part, Membership) else (part.value,)
     ids = [id_ for id_ in (_named(store, "context", value) for value in values) if id_ is not None]
-    return Condition(f"({' OR '.join([sql] * len(ids))})" if ids else "1 = 0", list(ids))
+    if not ids:
+        return Condition("1 = 0", [])
+    # Nothing in it depends on the row outside: PostgreSQL would ask anew for each.
+    inner = (
+        f"SELECT j.{member} FROM {table} j JOIN contexts o ON o.n = j.{owner} "
+        "JOIN metadata_stores s ON s.n = o.store "
+        f"WHERE o.id IN ({','.join('?' * len(ids))}) AND s.project = ? AND s.location = ?"
+    )
+    return Condition(f"{number} IN ({inner})", [*ids, *_place(store)])
 
 
 def _uri(part: Comparison | Membership, dialect: Dialect) -> Condition:
