@@ -10,7 +10,8 @@ DONE = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CAN
 
 
 def all_ended(server, wanted, seconds=90):
-    """Jobs by name, once all of `wanted` have ended."""
+    """Jobs by name, once all of `wanted` are there and every job has ended: one may have been recorded without its
+    answer having reached anybody."""
     deadline = time.monotonic() + seconds
     while True:
         jobs, token = {}, ""
@@ -20,8 +21,8 @@ def all_ended(server, wanted, seconds=90):
             token = page.get("nextPageToken", "")
             if not token:
                 break
-        ended = {name for name, job in jobs.items() if job["state"] in DONE}
-        if wanted <= ended or time.monotonic() > deadline:
+        done = wanted <= jobs.keys() and all(job["state"] in DONE for job in jobs.values())
+        if done or time.monotonic() > deadline:
             return jobs
         time.sleep(0.2)
 
