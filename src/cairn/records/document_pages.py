@@ -29,7 +29,7 @@ COLUMNS: dict[str, Column] = {
     "owner": text("d.owner"),
     "create_time": time("d.create_time"),
     "update_time": time("d.update_time"),
-    "labels": label_rows("FROM document_labels l WHERE l.document = d.n"),
+    "labels": label_rows("d.n", "document_labels", "document"),
 }
 
 

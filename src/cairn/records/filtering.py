@@ -64,10 +64,12 @@ def words(sql: str, meaning: Mapping[str, Sequence[str]]) -> Column:
     return Column("word", sql, meaning)
 
 
-def label_rows(sql: str) -> Column:
-    """Labels in a table of their own: `sql` is a subquery from it, joined to the row, its columns `name` and `value`:
-    `FROM run_labels l WHERE l.run = r.n`."""
-    return Column("label_rows", sql)
+def label_rows(row: str, table: str, owner: str) -> Column:
+    """Labels in a table of their own, with columns `name` and `value`; `owner` names the one that holds the key `row`.
+
+    As a list and not as EXISTS: a label that few have is found by the table's index on it.
+    """
+    return Column("label_rows", f"{row} IN (SELECT {owner} FROM {table}")
 
 
 def labels(sql: str) -> Column:
@@ -195,22 +197,22 @@ def _like(pattern: str) -> str:
 
 def _label(part: Comparison, column: Column, dialect: Dialect) -> Condition:
     if column.kind == "label_rows":
-        rows, name, value = f"SELECT 1 {column.sql}", "name", "value"
+        rows, name, value = f"{column.sql} WHERE 1 = 1", "name", "value"
     else:
-        rows, name = f"SELECT 1 FROM json_each({_json(column.sql, dialect)}) j WHERE 1 = 1", "j.key"
+        rows, name = f"EXISTS (SELECT 1 FROM json_each({_json(column.sql, dialect)}) j WHERE 1 = 1", "j.key"
         value = "j.value" if dialect == "sqlite" else "j.value #>> '{}'"
     if len(part.field) == 1:
         if part.operator != ":" or part.wildcard:
             raise refused(part, "labels are compared by key", "write labels.KEY = VALUE, labels.KEY:* or labels:KEY")
         if part.value == "*":
-            return Condition(f"EXISTS ({rows})", [])
-        return Condition(f"EXISTS ({rows} AND {name} = ?)", [as_text(part.value)])
+            return Condition(f"{rows})", [])
+        return Condition(f"{rows} AND {name} = ?)", [as_text(part.value)])
     key = ".".join(part.field[1:])
     if part.operator == ":" and part.value == "*":
-        return Condition(f"EXISTS ({rows} AND {name} = ?)", [key])
+        return Condition(f"{rows} AND {name} = ?)", [key])
     same = part if part.operator != ":" or part.wildcard else Comparison(part.field, "=", part.value)
     inner = text_condition(value, same, dialect)
-    return Condition(f"EXISTS ({rows} AND {name} = ? AND {inner.sql})", [key, *inner.values])
+    return Condition(f"{rows} AND {name} = ? AND {inner.sql})", [key, *inner.values])
 
 
 def _member(part: Comparison, sql: str, dialect: Dialect) -> Condition:

@@ -38,7 +38,7 @@ COLUMNS: dict[str, Column] = {
     "schedule": _sparse("r.schedule"),
     "experiment": _sparse("r.experiment"),
     "archived": flag("r.archived"),
-    "labels": label_rows("FROM run_labels l WHERE l.run = r.n"),
+    "labels": label_rows("r.n", "run_labels", "run"),
 }
 
 

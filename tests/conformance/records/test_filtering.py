@@ -26,7 +26,7 @@ COLUMNS = {
     "archived": filtering.flag("t.archived"),
     "state": filtering.words("t.state", {"DONE": ("good", "cached"), "BAD": ("bad",), "NEVER": ()}),
     "labels": filtering.labels("t.labels"),
-    "tags": filtering.label_rows("FROM filtered_tags g WHERE g.thing = t.n"),
+    "tags": filtering.label_rows("t.n", "filtered_tags", "thing"),
     "metadata": filtering.metadata("t.metadata"),
 }
 TABLES = (
