@@ -7,32 +7,25 @@ it. One of a long-running method returns the finished response, which `dispatch`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 from cairn.api.grpc.encoding import encoded
 from cairn.api.http import Call
+from cairn.api.vertex import locations, metadata, operations, pipeline_jobs, projects, schedules
 from cairn.api.vertex.codec import HTTP_BODY
 from cairn.api.vertex.description import Method, methods
-from cairn.api.vertex.operations import finished
 from cairn.errors import Unimplemented
 
 VertexHandler: TypeAlias = Callable[[dict[str, Any], Call], Any]
 
-_MODULES = ("pipeline_jobs", "schedules", "metadata", "operations", "locations", "projects")
+_MODULES = (pipeline_jobs, schedules, metadata, operations, locations, projects)
+_HANDLERS: dict[str, VertexHandler] = {
+    name: handler for module in _MODULES for name, handler in module.HANDLERS.items()
+}
 
 
-@cache
 def handlers() -> Mapping[str, VertexHandler]:
-    """Of every module of this package that has some."""
-    found: dict[str, VertexHandler] = {}
-    for name in _MODULES:
-        place = f"{__package__}.{name}"
-        if find_spec(place) is not None:
-            found.update(import_module(place).HANDLERS)
-    return found
+    return _HANDLERS
 
 
 def handler_of(method: Method) -> VertexHandler:
@@ -48,7 +41,7 @@ def dispatch(method: Method, request: dict[str, Any], call: Call) -> Any:
     """The method's answer as canonical JSON: of a long-running one its operation. Raises what handlers raise."""
     answer = handler_of(method)(request, call)
     if method.operation is not None:
-        answer = finished(method, request, answer, call)
+        answer = operations.finished(method, request, answer, call)
     if call.context.shared.get("check_answers") and method.response != HTTP_BODY:
         encoded(method.response, answer)  # raises for what is no such message
     return answer

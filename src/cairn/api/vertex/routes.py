@@ -12,7 +12,7 @@ from cairn.api.front import Front
 from cairn.api.http import Call, Handler, Reply, Route
 from cairn.api.vertex import codec
 from cairn.api.vertex.description import Method, Rule, methods
-from cairn.api.vertex.handlers import dispatch, handler_of, handlers
+from cairn.api.vertex.handlers import dispatch, handler_of
 from cairn.spec.load import load_text
 
 PREFIXES = ("/v1/", "/ui/", "/v1beta1/", "/v3/")
@@ -37,8 +37,7 @@ def routes() -> list[Route]:
 
 
 def _warm() -> None:
-    """Load now what the first request would wait 200 ms for: modules only, nothing of the home's is made here."""
-    handlers()
+    """Load now what the first request would wait for: modules only, nothing of the home's is made here."""
     load_text(_LEAST_PIPELINE, origin="warm")
     codec.parse("google.cloud.aiplatform.v1.PipelineJob", {})
 
