@@ -1,7 +1,8 @@
 """Buckets as directories: HOME/buckets/gs/BUCKET, and beside them what was said when they were made.
 
-A directory that the engine or a step made is a bucket of every project; one that was made over the API belongs to the
-project that made it. That stands in a file of its own, not in the index: losing the index must not open it to others.
+A bucket belongs to the project that made it, over the API or by a run whose `gs://` URIs named it. That stands in a
+file of its own, not in the index: losing the index must not open it to others. A directory of which nothing is known
+belongs to nobody, and only who has a role in every project sees it.
 """
 
 from __future__ import annotations
@@ -81,13 +82,24 @@ class LocalBuckets:
             path = self.root / bucket.name
             if path.exists():
                 raise _taken()
-            self._tell(bucket)  # first whose it is: a directory without that would be everybody's
+            self._tell(bucket)  # first whose it is: a directory without that would be nobody's
             try:
                 path.mkdir(mode=0o700)
-            except FileExistsError:  # the engine was quicker
+            except FileExistsError:  # a step was quicker
                 (self._told / f"{bucket.name}.json").unlink(missing_ok=True)
                 raise _taken() from None
         return bucket
+
+    def claim(self, name: str, project: str) -> None:
+        """Make the bucket that a run of this project names, unless it is there already."""
+        path = self.root / name
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._alone():
+            if path.is_dir():
+                return
+            now = time.time_ns() // 1000
+            self._tell(Bucket(name, project=project, created=now, updated=now))
+            path.mkdir(mode=0o700, exist_ok=True)
 
     def replace(self, bucket: Bucket, conditions: Conditions = NO_CONDITIONS) -> Bucket:
         """Raises NotFound, PreconditionFailed."""

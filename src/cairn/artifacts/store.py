@@ -31,6 +31,7 @@ class LocalStore:
     def __init__(
         self, home: Home, settings: ArtifactsSettings | None = None, buckets: Mapping[str, str] | None = None
     ) -> None:
+        self.home = home
         self.root = home.store
         self.buckets = home.buckets
         self.settings = settings or ArtifactsSettings()
@@ -139,7 +140,7 @@ class LocalStore:
             return fetching.fetch(uri, limit, allow_private_hosts=self.settings.allow_private_hosts)
         raise InputRefused("is neither in a bucket nor at an https address", place=uri)
 
-    def mounts(self, uris: Sequence[str]) -> list[tuple[str, str]]:
+    def mounts(self, uris: Sequence[str], project: str) -> list[tuple[str, str]]:
         pairs: list[tuple[str, str]] = []
         for scheme, mount in locations.MOUNTS.items():
             named = [uri for uri in uris if locations.scheme_of(uri) == scheme]
@@ -148,7 +149,10 @@ class LocalStore:
             real = self.buckets / scheme
             for uri in named:
                 _, bucket, _ = locations.split_bucket(uri)
-                (real / bucket).mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not os.path.isdir(real / bucket):
+                    from cairn.artifacts.buckets import LocalBuckets  # a new bucket pays for it, not each step
+
+                    LocalBuckets(self.home, scheme).claim(bucket, project)
             pairs.append((mount, str(real)))
         return pairs
 

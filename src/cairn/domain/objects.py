@@ -47,7 +47,7 @@ class StoredObject(msgspec.Struct, frozen=True):
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """`project` is "" for one that the engine or a step has made: it belongs to every project."""
+    """`project` is "" where it is not known whose it is: only who has a role in every project sees it."""
 
     name: str
     project: str = ""

@@ -353,7 +353,7 @@ class Driver:
         uris += [artifact.uri for artifacts in attempt.ready.inputs.artifacts.values() for artifact in artifacts]
         links = [*settings.links]
         if any("://" in uri for uri in uris) or _mentions_bucket(attempt.ready.inputs.parameters):
-            links += self.services.store.mounts(uris)
+            links += self.services.store.mounts(uris, self.run.project)
         if links and not self.services.executor.can_mount():
             seen = ", ".join(path for path, _ in links)
             raise UnsupportedFeature(

@@ -338,8 +338,9 @@ class ArtifactStore(Protocol):
     def import_uri(self, uri: str) -> Fingerprint | None:
         """Check an importer's URI: scheme allowed, no private address, no escape from a root. Raises InputRefused."""
 
-    def mounts(self, uris: Sequence[str]) -> list[tuple[str, str]]:
-        """(path the step sees, real path) for the bucket prefixes (`/gcs`, `/s3`, `/minio`); empty directories made."""
+    def mounts(self, uris: Sequence[str], project: str) -> list[tuple[str, str]]:
+        """(path the step sees, real path) for the bucket prefixes (`/gcs`, `/s3`, `/minio`). A bucket that is not there
+        is made, and belongs to `project`."""
 
 
 class Secrets(Protocol):

@@ -28,8 +28,8 @@ def test_uris_paths_and_what_a_step_is_told(store, tmp_path):
 
 
 def test_mounts_are_those_of_the_schemes_in_use_with_their_buckets(store, tmp_path):
-    assert store.mounts(["/x", "https://h/x"]) == []
-    assert store.mounts(["gs://b/x", "gs://c/y", "s3://d"]) == [
+    assert store.mounts(["/x", "https://h/x"], "demo") == []
+    assert store.mounts(["gs://b/x", "gs://c/y", "s3://d"], "demo") == [
         ("/gcs", f"{tmp_path}/home/buckets/gs"),
         ("/s3", f"{tmp_path}/home/buckets/s3"),
     ]

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from cairn.api.access import Role
+from cairn.api.access import EVERY_PROJECT, Role
 from cairn.api.http import Call, Reply, json_reply
 from cairn.api.storage import fields
 from cairn.domain.objects import Bucket, Conditions
@@ -22,10 +22,7 @@ def bucket_for(call: Call, role: Role, name: str = "") -> Bucket:
     """
     name = name or call.variables["bucket"]
     bucket = call.context.cairn.objects.buckets.find(name)
-    if bucket.project:
-        held = call.identity.role_in(bucket.project)
-    else:  # made by the engine or a step: of every project
-        held = max(call.identity.roles.values(), default=Role.NONE)
+    held = call.identity.role_in(bucket.project or EVERY_PROJECT)
     if held is Role.NONE:
         raise NotFound(_NOT_FOUND, place=name)
     if held < role:

@@ -51,7 +51,7 @@ def _would_ask_google(call: Call) -> bool:
 
 
 def list_all(call: Call) -> Reply:
-    """Those of the project, and those that belong to every project."""
+    """Those of the project, and those of which nobody knows whose they are."""
     project = call.first("project")
     if project:
         _check_project(call, project, Role.VIEWER)
@@ -105,7 +105,7 @@ def _full(call: Call) -> bool:
 def _shown(call: Call, bucket: Bucket, project: str) -> bool:
     if project and bucket.project not in {"", project}:
         return False
-    return not bucket.project or call.identity.role_in(bucket.project) >= Role.VIEWER
+    return call.identity.role_in(bucket.project or EVERY_PROJECT) >= Role.VIEWER
 
 
 def _check_project(call: Call, project: str, role: Role) -> None:

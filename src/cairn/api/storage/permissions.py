@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cairn.api.access import Role
+from cairn.api.access import EVERY_PROJECT, Role
 from cairn.api.http import Call, Reply, json_reply
 from cairn.api.storage.asking import body, bucket_for
 from cairn.domain.projects import project_number
@@ -35,7 +35,7 @@ def set_policy(call: Call) -> Reply:
 
 def test_permissions(call: Call) -> Reply:
     bucket = bucket_for(call, Role.VIEWER)
-    held = call.identity.role_in(bucket.project) if bucket.project else max(call.identity.roles.values())
+    held = call.identity.role_in(bucket.project or EVERY_PROJECT)
     asked = call.all("permissions")
     granted = [name for name in asked if held >= Role.EDITOR or name.rpartition(".")[2] in _READS]
     return json_reply({"kind": "storage#testIamPermissionsResponse", "permissions": granted})
