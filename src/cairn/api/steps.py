@@ -41,7 +41,8 @@ class ServedSteps:
         self._tokens = tokens
         self._shim = os.fspath(shim)
         placeholder = variables("http://127.0.0.1", shim, environ={})
-        self._fixed = {name: value for name, value in placeholder.items() if name not in (*_PASSED, *_NOT_FOR_STEPS)}
+        left_out = (*_PASSED, *_NOT_FOR_STEPS)
+        self._fixed = {name: value for name, value in placeholder.items() if value and name not in left_out}
 
     def of_attempt(self, attempt_uid: str, project: str, directory: str) -> StepSurroundings:
         token = self._tokens.issue(attempt_uid, project)

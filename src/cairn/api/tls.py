@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import ipaddress
 import os
 import socket
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cairn.errors import ConfigurationError
+from cairn.errors import ConfigurationError, InputRefused
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -162,6 +163,22 @@ class Authority:
 
     def _names_all(self, server: x509.Certificate) -> bool:
         return set(self.names) <= set(_names_of(server))
+
+
+def bundle_with(authority: Path, directory: Path) -> Path:
+    """A file in `directory` with the machine's own authorities and one more, for clients whose only knob replaces what
+    they trust. Raises InputRefused when `authority` is no PEM file of certificates."""
+    try:
+        content = authority.read_bytes()
+        ssl.create_default_context(cadata=content.decode("ascii"))
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        bundle = directory / f"trusted-{hashlib.sha256(content).hexdigest()[:16]}.pem"
+        _write(bundle, _system_roots() + content, 0o644)
+    except OSError as error:  # of ssl, too
+        raise InputRefused(f"cannot be used: {error.strerror or error}", place=str(authority)) from None
+    except ValueError:
+        raise InputRefused("is no PEM file", place=str(authority)) from None
+    return bundle
 
 
 def names_of_this_machine(host: str) -> list[str]:

@@ -28,19 +28,24 @@ def variables(
     project: str = DEFAULT_PROJECT,
     location: str = DEFAULT_LOCATION,
     roots_file: Path | None = None,
+    login: bool = False,
     environ: Mapping[str, str] | None = None,
-) -> dict[str, str]:
-    """What to set. `url`: http://127.0.0.1:8080; `roots_file`: PEM of all authorities to trust, for an https one.
+) -> dict[str, str | None]:
+    """What to set, and with None what not to have. `url`: http://127.0.0.1:8080; `roots_file`: PEM of all authorities
+    to trust, for an https one; `login`: the server asks for credentials.
 
     Sources: google.auth.environment_vars, google.cloud.storage._helpers, gcsfs.core._location, kfp.client.client
     (KF_PIPELINES_ENDPOINT), google.cloud.aiplatform.initializer (GOOGLE_CLOUD_REGION).
     """
-    present = before(os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    present = before(environ)
     url = url.rstrip("/")
-    found = {
+    found: dict[str, str | None] = {
         "CAIRN_URL": url,
         "PYTHONPATH": _first(str(SHIM), present.get("PYTHONPATH", "")),
-        "STORAGE_EMULATOR_HOST": url,
+        # With it the storage clients say nothing of who they are; without it, the shim turns them to us.
+        "STORAGE_EMULATOR_HOST": None if login else url,
+        "CAIRN_LOGIN": "1" if login else None,
         # gcsfs would ask each bucket's type by gRPC, always with TLS: 60 s for each (gcsfs.extended_gcsfs).
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
         "GOOGLE_APPLICATION_CREDENTIALS": str(credentials_file),
@@ -58,6 +63,7 @@ def variables(
     if roots_file is not None:
         for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"):
             found[name] = str(roots_file)
+    found = {name: value for name, value in found.items() if value is not None or name in environ}
     found[_BEFORE] = json.dumps({name: present.get(name) for name in sorted(found)}, separators=(",", ":"))
     return found
 

@@ -37,6 +37,7 @@ class HostState(msgspec.Struct, frozen=True):
     started: int
     url: str = ""  # where it answers the APIs
     kind: str = BACKGROUND
+    login: bool = False  # whether it asks for credentials
 
 
 class BackgroundHost:
@@ -132,9 +133,9 @@ class BackgroundHost:
             raise Conflict("another host of this home is starting", place=str(self.directory), remedy="try again")
         return descriptor, ended
 
-    def announce(self, url: str = "", kind: str = BACKGROUND) -> None:
+    def announce(self, url: str = "", kind: str = BACKGROUND, *, login: bool = False) -> None:
         pid = os.getpid()
-        state = HostState(pid, start_ticks(pid), time.time_ns() // 1000, url, kind)
+        state = HostState(pid, start_ticks(pid), time.time_ns() // 1000, url, kind, login)
         self._replace(self._state, msgspec.json.encode(state))
 
     @property

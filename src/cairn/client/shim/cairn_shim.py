@@ -4,6 +4,7 @@ When `requests`, `httpx`, `aiohttp`, `urllib3`, `urllib.request`, `httplib2` or 
 one place of it through which every request goes is wrapped. What is not meant for a Google host goes its way untouched.
 
     CAIRN_URL         http://127.0.0.1:41234; without it nothing is done
+    CAIRN_LOGIN       1: the server asks who calls; what says nothing of itself says GOOGLE_APPLICATION_CREDENTIALS
     CAIRN_SHIM        off: nothing is done
     CAIRN_SHIM_ALLOW  hosts (or host/path patterns) that may be reached all the same, separated by spaces or commas:
                       `bigquery.googleapis.com storage.googleapis.com/tensorflow/*`
@@ -145,7 +146,7 @@ def _requests(module: Any) -> None:
             request.url = url
             request.headers.pop("Host", None)
             proxies, cert = {}, None
-        elif _base() and request.url.startswith(_base() + "/storage/v1/b/"):
+        if _base() and request.url.startswith(_base() + "/storage/v1/b/"):
             request.headers["X-Cairn-Shim"] = "1"  # it is we who answer for a project's number (api/storage/buckets.py)
         return original(self, request, stream, timeout, verify, cert, proxies)
 
@@ -154,13 +155,22 @@ def _requests(module: Any) -> None:
 
 def _urllib3(module: Any) -> None:
     original = module.PoolManager.urlopen
+    pools: list[Any] = []  # one, once it is needed
 
     def urlopen(self: Any, method: Any, url: str, redirect: Any = True, **options: Any) -> Any:
         moved = rerouted(url)
-        if moved is None:
+        if moved is None and not (_login() and url.startswith(_base() + "/")):
             return original(self, method, url, redirect, **options)
+        if _login():  # kfp's client has no credentials of its own, and trusts certifi's authorities alone
+            options["headers"] = _with_token(options.get("headers") or self.headers)
+            return original(ours(), method, moved or url, redirect, **options)
         direct = self if type(self) is module.PoolManager else module.PoolManager()
         return original(direct, method, moved, redirect, **options)
+
+    def ours() -> Any:
+        if not pools:
+            pools.append(module.PoolManager(ca_certs=os.environ.get("SSL_CERT_FILE") or None))
+        return pools[0]
 
     module.PoolManager.urlopen = _named(urlopen, original)
 
@@ -264,10 +274,9 @@ def _grpc(module: Any) -> None:
     def opened(address: Any, arguments: Any, options: Any) -> Any:
         if _base().startswith("https:"):
             return secure(address, _grpc_credentials(), *arguments, **options)
-        token = _step_token()
-        if not token:
+        if not _step_token() and not _login():
             return insecure(address, *arguments, **options)
-        said = _says_token(module, token)
+        said = _says_token(module)
         if module.__name__ == "grpc.aio":
             options["interceptors"] = [*(options.get("interceptors") or ()), *said]
             return insecure(address, *arguments, **options)
@@ -283,12 +292,39 @@ def _step_token() -> str:
     return token if found else ""
 
 
-def _says_token(module: Any, token: str) -> list[Any]:
+def _login() -> bool:
+    return os.environ.get("CAIRN_LOGIN") == "1"
+
+
+_ACCOUNT: list[Any] = []  # the program's credentials, once they are asked for
+
+
+def _account_token() -> str:
+    """Of GOOGLE_APPLICATION_CREDENTIALS, renewed when it has expired."""
+    import google.auth  # type: ignore[import-untyped,unused-ignore]
+    import google.auth.transport.requests  # type: ignore[import-untyped,unused-ignore]
+
+    if not _ACCOUNT:
+        found, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+        _ACCOUNT.append(found)
+    if not _ACCOUNT[0].valid:
+        _ACCOUNT[0].refresh(google.auth.transport.requests.Request())
+    return str(_ACCOUNT[0].token)
+
+
+def _with_token(headers: Any) -> dict[str, str]:
+    given = dict(headers or {})
+    if not any(name.lower() == "authorization" for name in given):
+        given["authorization"] = "Bearer " + _account_token()
+    return given
+
+
+def _says_token(module: Any) -> list[Any]:
     """Interceptors that send a token with each call; plaintext channels take no credentials."""
 
     def said(details: Any) -> Any:
         metadata = [pair for pair in (details.metadata or ()) if pair[0] != "authorization"]
-        metadata.append(("authorization", "Bearer " + token))
+        metadata.append(("authorization", "Bearer " + (_step_token() or _account_token())))
         if module.__name__ == "grpc.aio":
             metadata = module.Metadata(*metadata)
         return details._replace(metadata=metadata)
