@@ -8,6 +8,7 @@ program of `cairn exec`. It takes the port that it had last, so that what knows 
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from cairn.schedules.types import KIND
 from cairn.wiring import Cairn, open_cairn
 
 IDLE_SECONDS = 600.0
+DRAIN_SECONDS = 10.0  # at most: who ends a host waits for it
 _log = logging.getLogger("cairn.background")
 
 
@@ -72,6 +74,8 @@ def main() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z", stream=sys.stderr
     )
+    logging.getLogger("cairn.access").setLevel(logging.WARNING)  # nobody reads along, and programs poll for days
+    faulthandler.enable()
     cairn = open_cairn()
     place = BackgroundHost(cairn.home.background)
     if place.enter() is None:
@@ -85,11 +89,12 @@ def main() -> int:
 
 
 def _server(cairn: Cairn, place: BackgroundHost) -> Server:
+    drain = min(cairn.settings.server.drain_seconds, DRAIN_SECONDS)
     try:
-        server = Server(cairn, port=place.port)
+        server = Server(cairn, port=place.port, drain_seconds=drain)
     except InputRefused as error:  # somebody else has that port by now
         _log.info("%s", error)
-        server = Server(cairn)
+        server = Server(cairn, drain_seconds=drain)
     place.keep_port(urlsplit(server.url).port or 0)
     return server
 
@@ -100,7 +105,7 @@ def _serve(cairn: Cairn, place: BackgroundHost) -> int:
     idle = Idleness(server, place, float(os.environ.get("CAIRN_BACKGROUND_IDLE") or IDLE_SECONDS))
 
     def ready() -> None:
-        place.announce(server.url)
+        place.announce(server.url, login=server.application.gate.policy.login)
         _log.info("host of %s (process %d) at %s", cairn.home.root, os.getpid(), server.url)
         idle.start()
 

@@ -34,6 +34,7 @@ class EngineHost:
     def __init__(self, cairn: Cairn) -> None:
         self.cairn = cairn
         self.observers: list[Callable[[Run, Batch], None]] = []  # called in the host's thread after each commit
+        self.failed: Callable[[], None] = _nothing  # called in the host's thread when it ends with a `failure`
         self.active = time.monotonic()  # when there last was something to run
         self._asked: collections.deque[tuple[Run, Pipeline | None, bool, Future[None] | None]] = collections.deque()
         self._resumed: list[Future[None]] = []  # answered once the turn that follows has committed
@@ -95,14 +96,22 @@ class EngineHost:
             while not self._stopping:
                 self._turn(engine)
             engine.close()
-            for _, _, _, answer in self._asked:  # recorded as it was: the next server takes what is detached
-                if answer is not None:
-                    answer.set_exception(Overloaded("the server ends"))
-        except BaseException as error:
+            self._let_go()
+        except BaseException as error:  # noqa: BLE001 - told to whoever serves
             self.failure = error
             _log.critical("the engine has stopped", exc_info=error)
             self._ready.set()
-            raise
+            self._give_up()
+
+    def _let_go(self) -> None:
+        """What was asked for is recorded as it was: the next server takes what is detached."""
+        waiting = [answer for _, _, _, answer in self._asked if answer is not None]
+        for answer in (*waiting, *self._resumed):
+            answer.set_exception(Overloaded("the server ends"))
+
+    def _give_up(self) -> None:
+        self._let_go()
+        self.failed()
 
     def _turn(self, engine: Engine) -> None:
         while self._asked and not self._stopping:
@@ -135,11 +144,14 @@ class EngineHost:
 
     def _look(self, engine: Engine) -> None:
         now = time.monotonic()
-        head = self.cairn.records.head()
-        if head != self._head or now >= self._next_adoption:
-            self._head = head
-            self._next_adoption = now + ADOPT_SECONDS
-            self._adopt(engine)
+        try:
+            head = self.cairn.records.head()
+            if head != self._head or now >= self._next_adoption:
+                self._head = head
+                self._next_adoption = now + ADOPT_SECONDS
+                self._adopt(engine)
+        except RecordsBusy as error:  # it looks again
+            _log.warning("the records cannot be looked at: %s", error)
 
     def _adopt(self, engine: Engine) -> None:
         now = time.monotonic()
@@ -159,9 +171,14 @@ class EngineHost:
         try:
             self.cairn.runs.take(engine, run, pipeline=pipeline)
         except CairnError as error:
+            engine.machines.pop(run.uid, None)
             busy = isinstance(error, RecordsBusy) and not isinstance(error, InputRefused)
             self._refused[run.uid] = time.monotonic() + (ADOPT_SECONDS if busy else REFUSED_SECONDS)
             _log.warning("run %s cannot be taken: %s", run.job_id, error)
+        except Exception as error:  # noqa: BLE001 - a defect that one run meets; the others go on
+            engine.machines.pop(run.uid, None)  # its lease runs out
+            self._refused[run.uid] = time.monotonic() + REFUSED_SECONDS
+            _log.error("run %s cannot be taken", run.job_id, exc_info=error)
         else:
             _log.info("run %s (%s) taken", run.job_id, run.uid)
 
@@ -169,4 +186,11 @@ class EngineHost:
         if batch.runs and run.state.terminal:
             _log.info("run %s (%s) %s", run.job_id, run.uid, run.state)
         for observe in self.observers:
-            observe(run, batch)
+            try:
+                observe(run, batch)
+            except Exception as error:  # noqa: BLE001 - who looks on does not end the engine
+                _log.error("what happened to run %s could not be passed on", run.job_id, exc_info=error)
+
+
+def _nothing() -> None:
+    pass

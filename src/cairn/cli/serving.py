@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -42,13 +44,15 @@ def serve(*, quiet: bool, as_json: bool, **flags: Any) -> None:
         _check(cairn, place)
         _log_to_stderr(quiet=quiet)
         server, ended = _taken_over(cairn, place)
+        earlier = place.port
+        kept = bool(earlier and earlier != urlsplit(server.url).port and server.listen_too(earlier))
         if server.tls is not None:
             server.tls.context()  # made now: what clients are to trust is there before they look for it
         server.stop_on_signals()
 
         def ready() -> None:
-            place.announce(server.url, SERVER)
-            _tell(cairn, server, ended, quiet=quiet, as_json=as_json)
+            place.announce(server.url, SERVER, login=server.application.gate.policy.login)
+            _tell(cairn, server, ended, earlier if kept else 0, quiet=quiet, as_json=as_json)
 
         server.run(ready)
         if not quiet:
@@ -103,10 +107,12 @@ def _log_to_stderr(*, quiet: bool) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S%z",
         stream=sys.stderr,
     )
+    with contextlib.suppress(OSError, ValueError):  # where standard error is no file
+        faulthandler.enable()
 
 
-def _tell(cairn: Cairn, server: Server, ended: HostState | None, *, quiet: bool, as_json: bool) -> None:
-    """Once requests are answered."""
+def _tell(cairn: Cairn, server: Server, ended: HostState | None, earlier: int, *, quiet: bool, as_json: bool) -> None:
+    """Once requests are answered. `earlier`: the background host's port, where that is listened on too."""
     import os
 
     if as_json:
@@ -121,6 +127,8 @@ def _tell(cairn: Cairn, server: Server, ended: HostState | None, *, quiet: bool,
         sys.stdout.flush()
     if ended is not None:
         output.note(f"the background host (process {ended.pid}) has handed over")
+    if earlier:
+        output.note(f"programs that know the background host find the server at http://127.0.0.1:{earlier} too")
     if server.tls_url:
         authority = cairn.home.tls / "ca.pem"
         known = f"; clients trust {authority}" if cairn.settings.server.tls == "local" else ""

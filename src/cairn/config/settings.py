@@ -54,6 +54,7 @@
     requests_per_second = 0         # of one identity; 0: 200, and no limit on loopback without logins
     burst = 1000
     body_limit = "32Mi"             # of a request that is JSON; uploads of objects have their own
+    drain_seconds = 10              # what requests at work have when the server ends
     step_clients = "here"           # Google's clients in steps that a server runs: pointed at it, or untouched
 
     [directories]                   # elsewhere than in the home
@@ -70,7 +71,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -136,6 +137,7 @@ class ServerSettings(Section, frozen=True):
     requests_per_second: float = 0.0
     burst: int = 1000
     body_limit: str | int = "32Mi"
+    drain_seconds: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     step_clients: Literal["here", "untouched"] = "here"
 
 
