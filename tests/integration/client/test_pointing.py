@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+PIPELINE = Path(__file__).parents[2] / "acceptance" / "constructs" / "pipelines" / "compiled" / "no_device.yaml"
 ASK = "import os, urllib.request as u; print(os.environ['CAIRN_URL'], u.urlopen(os.environ['CAIRN_URL'] + '/healthz').status)"  # noqa: E501
 
 
@@ -104,6 +106,76 @@ def test_a_server_takes_over_from_the_background_host_and_gives_way_to_none(home
     assert home.cairn("stop").returncode == 0
     assert process.wait(20) == 0 and home.status() is None
     assert "handed over" in process.stderr.read()
+
+
+def test_a_server_answers_at_the_background_hosts_port_too(home):
+    background = home.ask()
+    process, url = home.serve("--port", "0")
+    assert url != background
+    for known in (url, background):
+        with urllib.request.urlopen(known + "/healthz") as answer:
+            assert answer.status == 200
+    assert home.cairn("stop").returncode == 0
+    assert background in process.stderr.read()
+    assert home.ask() == background
+    home.cairn("stop")
+    with socket.create_server(("127.0.0.1", int(background.rpartition(":")[2]))) as others:
+        _, url = home.serve("--port", "0")
+        with urllib.request.urlopen(url + "/healthz") as answer:
+            assert answer.status == 200
+        others.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            others.accept()
+
+
+def test_a_schedule_is_left_to_the_server_that_runs(home, tmp_path):
+    process, url = home.serve("--port", "0")
+    made = home.cairn("schedules", "create", str(PIPELINE), "--cron", "0 3 1 1 *", "--name", "yearly")
+    assert made.returncode == 0, made.stderr
+    assert f"left to the server (process {process.pid})" in made.stderr, made.stderr
+    assert home.status() == {**home.status(), "kind": "serve", "url": url, "pid": process.pid}
+    assert home.cairn("schedules", "pause", "yearly").returncode == 0
+    assert home.cairn("schedules", "resume", "yearly").returncode == 0
+    assert home.status()["pid"] == process.pid
+    assert not (home.home / "background" / "log").exists()  # none was even tried
+
+
+def test_env_points_at_a_server_elsewhere(home, tmp_path):
+    key = tmp_path / "key.json"
+    home.variables["CAIRN_SERVER_AUTHENTICATION"] = "required"
+    _, url = home.serve("--port", "0", "--tls", "local")
+    secure = url.replace("http://", "https://")
+    made = home.cairn("tokens", "create", "ann", "--project", "demo", "--service-account", str(key), "--url", secure)
+    assert made.returncode == 0, made.stderr
+    there = ("--url", secure, "--credentials", str(key), "--authority", str(home.home / "tls" / "ca.pem"))
+    other = {"CAIRN_HOME": str(tmp_path / "laptop"), "STORAGE_EMULATOR_HOST": "http://elsewhere"}
+    told = json.loads(home.cairn("env", "--json", *there, **other).stdout)
+    assert told["CAIRN_URL"] == secure and told["GOOGLE_APPLICATION_CREDENTIALS"] == str(key)
+    assert told["GOOGLE_CLOUD_PROJECT"] == "demo" and told["CAIRN_LOGIN"] == "1"
+    assert told["STORAGE_EMULATOR_HOST"] is None
+    ask = "import os, urllib.request as u; u.urlopen(os.environ['CAIRN_URL'] + '/healthz'); print(sorted(os.environ))"
+    done = home.cairn("exec", *there, "--", sys.executable, "-c", ask, **other)
+    assert done.returncode == 0 and "STORAGE_EMULATOR_HOST" not in done.stdout, done.stderr
+    assert not (tmp_path / "laptop" / "background").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--url", "https://there:1"], "cairn tokens create"),
+        (["--url", "there:1", "--credentials", "KEY"], "https://HOST:PORT"),
+        (["--url", "https://there:1", "--credentials", "NONE"], "cannot be read"),
+        (["--url", "https://there:1", "--credentials", "TEXT"], "no key file"),
+        (["--url", "https://there:1", "--credentials", "KEY", "--authority", "TEXT"], "TEXT"),
+        (["--credentials", "KEY"], "--url"),
+    ],
+)
+def test_what_does_not_lead_to_a_server_elsewhere_is_refused(home, tmp_path, arguments, said):
+    (tmp_path / "KEY").write_text('{"type": "service_account", "project_id": "demo"}')
+    (tmp_path / "TEXT").write_text("text")
+    given = [str(tmp_path / one) if one.isupper() else one for one in arguments]
+    refused = home.cairn("env", *given)
+    assert refused.returncode == 2 and said in refused.stderr and not refused.stdout, refused
 
 
 def test_a_server_takes_the_background_hosts_own_port(home):
