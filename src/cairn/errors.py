@@ -119,6 +119,14 @@ class Overloaded(InputRefused):
     retry_after_seconds = 1.0
 
 
+class StoreUnavailable(CairnError):
+    """The store that keeps a bucket does not answer, or not as it should."""
+
+    exit_status = 1
+
+    remedy = "try again"
+
+
 class Unimplemented(InputRefused):
     """This version does not have it."""
 

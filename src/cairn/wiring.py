@@ -14,7 +14,7 @@ from cairn.config.home import Home
 from cairn.config.settings import Settings, load_settings
 from cairn.domain.clock import SystemClock
 from cairn.domain.resources import Capacity
-from cairn.errors import UnsupportedFeature
+from cairn.errors import NotFound, UnsupportedFeature
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from cairn.artifacts.object_writing import Partial as Partial  # noqa: PLC0414 - types that the API names are handed on
     from cairn.artifacts.objects import LocalObjects
     from cairn.artifacts.objects import OpenObject as OpenObject  # noqa: PLC0414
+    from cairn.artifacts.part_uploads import PartUploads
+    from cairn.artifacts.real_objects import RealObjects
+    from cairn.artifacts.real_objects import RealOpenObject as RealOpenObject  # noqa: PLC0414
     from cairn.artifacts.secrets import LocalSecrets
     from cairn.artifacts.store import LocalStore
     from cairn.artifacts.uploads import Session as Session  # noqa: PLC0414
     from cairn.artifacts.uploads import UploadSessions
+    from cairn.domain.objects import Bucket
     from cairn.domain.runs import RunSettings
     from cairn.engine.loop import Engine, Observer
     from cairn.engine.ports import Executor
@@ -83,17 +87,46 @@ class Cairn:
         from cairn.artifacts.buckets import LocalBuckets
         from cairn.artifacts.object_index import ObjectIndex
         from cairn.artifacts.objects import LocalObjects
+        from cairn.artifacts.real_buckets import real_buckets
 
-        configured = self.settings.buckets.items()
-        elsewhere = [name.removeprefix("gs://") for name, kind in configured if kind not in {"", "local"}]
-        buckets = LocalBuckets(self.home, elsewhere=elsewhere)
+        buckets = LocalBuckets(self.home, elsewhere=real_buckets(self.settings.buckets))
         return LocalObjects(buckets, ObjectIndex(buckets.index))
+
+    @cached_property
+    def _real_objects(self) -> dict[str, RealObjects]:
+        from cairn.artifacts.real_buckets import real_buckets
+        from cairn.artifacts.real_objects import RealObjects
+
+        return {name: RealObjects(name, self.objects) for name in real_buckets(self.settings.buckets)}
+
+    def objects_of(self, bucket: str) -> LocalObjects | RealObjects:
+        """The objects of a bucket, wherever it is kept."""
+        return self._real_objects.get(bucket, self.objects) if self.settings.buckets else self.objects
+
+    def bucket_of(self, uri: str) -> Bucket | None:
+        """The bucket that a URI lies in; None for one in no bucket, or one that is not there. Raises InputRefused."""
+        from cairn.artifacts import locations
+        from cairn.artifacts.buckets import LocalBuckets
+
+        if (scheme := locations.scheme_of(uri)) not in locations.MOUNTS:
+            return None
+        buckets = self.objects.buckets if scheme == "gs" else LocalBuckets(self.home, scheme)
+        try:
+            return buckets.find(locations.split_bucket(uri)[1])
+        except NotFound:
+            return None
 
     @cached_property
     def uploads(self) -> UploadSessions:
         from cairn.artifacts.uploads import UploadSessions
 
-        return UploadSessions(self.objects)
+        return UploadSessions(self.objects, self.objects_of)
+
+    @cached_property
+    def part_uploads(self) -> PartUploads:
+        from cairn.artifacts.part_uploads import PartUploads
+
+        return PartUploads(self.objects, self.objects_of)
 
     @cached_property
     def secrets(self) -> LocalSecrets:

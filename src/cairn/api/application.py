@@ -86,7 +86,7 @@ class Application:
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
         prefix, path = steps.split(path, headers)
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        match = self.router.find(method, path)
+        match = self.router.find(method, path) or self._meant(method, path, scope)
         notes: dict[str, str] = {}
         asker = _Asker()
         reading = _Reading(receive, headers)
@@ -187,6 +187,11 @@ class Application:
             close = getattr(reply.body, "aclose", None)
             if close is not None:
                 await close()
+
+    def _meant(self, method: str, path: str, scope: AsgiScope) -> Match | None:
+        query = scope.get("query_string", b"").decode("latin-1")
+        paths = (front.meant(path, query) for front in self._fronts if front.meant is not None)
+        return next((self.router.find(method, one) for one in paths if one), None)
 
     def _no_route(self, method: str, path: str) -> Reply:
         allowed = self.router.methods(path)

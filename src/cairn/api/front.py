@@ -18,3 +18,4 @@ class Front:
     prefixes: tuple[str, ...]
     routes: Sequence[Route]
     error: Callable[[Status], Any] = google_error
+    meant: Callable[[str, str], str] | None = None  # (path, query) that no route fits → the path that is meant, or ""

@@ -64,6 +64,7 @@ _CODES: tuple[tuple[type[errors.CairnError], Code], ...] = (
     (errors.PermissionDenied, Code.PERMISSION_DENIED),
     (errors.TooManyRequests, Code.RESOURCE_EXHAUSTED),
     (errors.Overloaded, Code.UNAVAILABLE),
+    (errors.StoreUnavailable, Code.UNAVAILABLE),
     (errors.Unimplemented, Code.UNIMPLEMENTED),
     (errors.UnsupportedFeature, Code.FAILED_PRECONDITION),
     (errors.HomeError, Code.UNAVAILABLE),

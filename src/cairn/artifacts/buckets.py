@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,9 +29,10 @@ OWNERS = f"{WORK}/owners"  # SCHEME/BUCKET.json: whose it is, and what was said 
 class LocalBuckets:
     """Threads and processes: any."""
 
-    def __init__(self, home: Home, scheme: str = "gs", elsewhere: Collection[str] = ()) -> None:
-        """`elsewhere`: names of buckets that the configuration keeps in a real store; they are refused here."""
-        self._elsewhere = frozenset(elsewhere)
+    def __init__(self, home: Home, scheme: str = "gs", elsewhere: Mapping[str, str] | None = None) -> None:
+        """`elsewhere`: buckets that are kept in a real store, with the projects that they belong to: known here, and no
+        directories."""
+        self._elsewhere = dict(elsewhere or {})
         self.root = home.buckets / scheme
         self.work = home.buckets / WORK
         self.index = home.buckets / INDEX
@@ -48,6 +49,8 @@ class LocalBuckets:
 
     def find(self, name: str) -> Bucket:
         """Raises NotFound."""
+        if name in self._elsewhere:
+            return Bucket(name, project=self._elsewhere[name])
         path = self.path(name)
         try:
             return msgspec.json.decode((self._told / f"{name}.json").read_bytes(), type=Bucket)
@@ -59,14 +62,14 @@ class LocalBuckets:
 
     def list(self) -> list[Bucket]:
         try:
-            names = sorted(os.listdir(self.root))
+            names = os.listdir(self.root)
         except FileNotFoundError:
-            return []
+            names = []
         found = []
-        for name in names:
+        for name in sorted({*names, *self._elsewhere}):
             try:
                 found.append(self.find(name))
-            except (NotFound, Unimplemented):
+            except NotFound:
                 continue
         return found
 
@@ -74,7 +77,7 @@ class LocalBuckets:
         """Raises AlreadyExists."""
         object_names.check_new_bucket(bucket.name)
         if bucket.name in self._elsewhere:
-            raise _elsewhere(bucket.name)
+            raise _taken()
         now = time.time_ns() // 1000
         bucket = msgspec.structs.replace(bucket, created=now, updated=now)
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -103,6 +106,7 @@ class LocalBuckets:
 
     def replace(self, bucket: Bucket, conditions: Conditions = NO_CONDITIONS) -> Bucket:
         """Raises NotFound, PreconditionFailed."""
+        self.path(bucket.name)
         with self._alone():
             before = self.find(bucket.name)
             _check(conditions, before)
@@ -147,9 +151,9 @@ def _check(conditions: Conditions, found: Bucket) -> None:
 
 def _elsewhere(name: str) -> Unimplemented:
     return Unimplemented(
-        "the configuration keeps this bucket in a real store, and this version serves those of the home only",
+        "the configuration keeps this bucket in a real store: its objects are there, and its settings are the store's",
         place=name,
-        remedy="ask the store itself, or take its entry from [buckets] in config.toml",
+        remedy="ask the store itself",
     )
 
 

@@ -12,7 +12,7 @@ from cairn.artifacts import object_names
 from cairn.artifacts.object_globs import Glob
 from cairn.domain.objects import Query
 
-_LAST = "\U0010ffff"
+LAST = "\U0010ffff"
 
 
 def page(root: str, query: Query, markers: Collection[str]) -> tuple[list[str], list[str], str]:
@@ -27,7 +27,7 @@ def page(root: str, query: Query, markers: Collection[str]) -> tuple[list[str], 
             names.append(name)
         if prefix:
             prefixes.append(prefix)
-        last = prefix + _LAST if prefix else name
+        last = prefix + LAST if prefix else name
     return names, prefixes, ""
 
 
@@ -38,7 +38,7 @@ def _found(root: str, query: Query, markers: Collection[str]) -> Iterator[tuple[
     for name, unlooked in _walk(root, query, markers):
         if query.end and name >= query.end:
             return
-        prefix = _rolled(name, query)
+        prefix = rolled(name, query)
         is_object = not prefix or (query.trailing_delimiter and prefix == name)
         if is_object and unlooked:
             is_object = _is_marker(root, name, markers)
@@ -49,7 +49,7 @@ def _found(root: str, query: Query, markers: Collection[str]) -> Iterator[tuple[
             yield shown, new_prefix
 
 
-def _rolled(name: str, query: Query) -> str:
+def rolled(name: str, query: Query) -> str:
     """The prefix that stands for this name; "" when it stands for itself."""
     if not query.delimiter:
         return ""
@@ -116,7 +116,7 @@ def _directory(
                 yield child, False
         elif descends(child):
             yield from _directory(root, child, query, markers, wanted, descends)
-        elif child + _LAST > query.after:
+        elif child + LAST > query.after:
             yield child, True
 
 

@@ -36,6 +36,12 @@ class Sums:
         if self._md5 is not None:
             self._md5.update(content)
 
+    def check(self, crc32c: str, md5: str) -> None:
+        """Against what the client says it has sent. Raises InputRefused."""
+        for told, found, kind in ((crc32c, self.crc32c, "crc32c"), (md5, self.md5, "md5")):
+            if told and found and told != found:
+                raise InputRefused(f"the {kind} that was sent is {told}, and that of what arrived is {found}")
+
     @property
     def crc32c(self) -> str:
         return base64.b64encode(self._crc.to_bytes(4, "big")).decode()

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -50,6 +51,10 @@ class OpenObject:
         with self._lock:
             return os.pread(self.descriptor, count, start) if self.descriptor >= 0 else b""
 
+    def into(self, partial: Partial) -> None:
+        """Append all of it. Raises InputRefused when it has become shorter."""
+        object_writing.copy_into(partial, self.descriptor, 0, self.info.size)
+
     def close(self) -> None:
         with self._lock:
             if self.descriptor >= 0:
@@ -58,6 +63,14 @@ class OpenObject:
 
     def __del__(self) -> None:
         self.close()
+
+
+class Source(Protocol):
+    """What can be copied from: an open object of any bucket."""
+
+    info: StoredObject
+
+    def into(self, partial: Partial) -> None: ...
 
 
 class LocalObjects:
@@ -173,9 +186,7 @@ class LocalObjects:
         root = self.buckets.path(bucket)
         path = object_names.path_of(root, name)
         sums = partial.summed()
-        for told, found, kind in ((crc32c, sums.crc32c, "crc32c"), (md5, sums.md5, "md5")):
-            if told and found and told != found:
-                raise InputRefused(f"the {kind} that was sent is {told}, and that of what arrived is {found}")
+        sums.check(crc32c, md5)
         if name.endswith("/") and partial.size:
             raise InputRefused("an object whose name ends with a slash is a directory, and holds no bytes", place=name)
         with self.index.changing() as change:
@@ -246,7 +257,7 @@ class LocalObjects:
 
     def copy(
         self,
-        source: OpenObject,
+        source: Source,
         bucket: str,
         name: str,
         attributes: Attributes | None = None,
@@ -255,7 +266,7 @@ class LocalObjects:
     ) -> StoredObject:
         object_names.path_of(self.buckets.path(bucket), name)
         with self.begin(md5=bool(source.info.md5)) as partial:
-            object_writing.copy_into(partial, source.descriptor, 0, source.info.size)
+            source.into(partial)
             return self.put(
                 bucket,
                 name,
@@ -301,7 +312,7 @@ class LocalObjects:
         self,
         bucket: str,
         name: str,
-        sources: Sequence[OpenObject],
+        sources: Sequence[Source],
         attributes: Attributes,
         *,
         conditions: Conditions = NO_CONDITIONS,
@@ -312,7 +323,7 @@ class LocalObjects:
         object_names.path_of(self.buckets.path(bucket), name)
         with self.begin(md5=False) as partial:
             for source in sources:
-                object_writing.copy_into(partial, source.descriptor, 0, source.info.size)
+                source.into(partial)
             components = sum(source.info.components or 1 for source in sources)
             return self.put(bucket, name, partial, attributes, conditions=conditions, components=components)
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import xxhash
 
 from cairn.artifacts import digests, importing, locations
+from cairn.artifacts.real_buckets import real_buckets, refuse_real
 from cairn.config.home import Home
 from cairn.config.settings import ArtifactsSettings
 from cairn.domain.artifacts import Fingerprint
 from cairn.domain.values import Spilled
-from cairn.errors import ConfigurationError, InputRefused, StorageFull
+from cairn.errors import InputRefused, StorageFull
 
 _SPILLED = ".parameters"
 # Above this many entries a tree is left writable: sealing must not cost more than publishing did.
@@ -25,7 +26,8 @@ _SEALED_ENTRIES = 10_000
 class LocalStore:
     """Threads: every method from any thread; nothing is kept between calls but the roots.
 
-    `buckets` maps `gs://name` to `local` (the default: a tree in the home) or to a real store, which this one refuses.
+    `buckets` maps `gs://name` to `local` (the default: a tree in the home) or to a real store, whose
+    URIs have no path here.
     """
 
     def __init__(
@@ -35,13 +37,10 @@ class LocalStore:
         self.root = home.store
         self.buckets = home.buckets
         self.settings = settings or ArtifactsSettings()
-        for name, kind in (buckets or {}).items():
-            if kind not in {"", "local"}:
-                raise ConfigurationError(
-                    f"bucket {name} is configured as {kind!r}, and this version keeps buckets in the home only",
-                    place="[buckets]",
-                    remedy=f'remove it, or write "{name}" = "local"',
-                )
+        self._real = real_buckets(buckets) if buckets else {}
+
+    def check(self, uri: str, place: str) -> None:
+        refuse_real(uri, self._real, place=place)
 
     def path_of(self, uri: str) -> str | None:
         scheme = locations.scheme_of(uri)
@@ -49,6 +48,8 @@ class LocalStore:
             return locations.file_path(uri)
         if scheme in locations.MOUNTS:
             scheme, bucket, key = locations.split_bucket(uri)
+            if scheme == "gs" and bucket in self._real:
+                return None
             base = f"{self.buckets}/{scheme}/{bucket}"
             return f"{base}/{key}" if key else base
         return None
@@ -115,6 +116,7 @@ class LocalStore:
 
     def import_uri(self, uri: str) -> Fingerprint | None:
         importing.check(uri, allow_private_hosts=self.settings.allow_private_hosts)
+        refuse_real(uri, self._real)
         path = self.path_of(uri)
         if path is None:
             return None
@@ -132,6 +134,7 @@ class LocalStore:
 
         scheme = locations.scheme_of(uri)
         if scheme in locations.MOUNTS:
+            refuse_real(uri, self._real)
             path = self.path_of(uri) or ""
             if not locations.within(path, self.buckets):
                 raise InputRefused("leads out of its bucket through a link", place=uri)
@@ -148,6 +151,7 @@ class LocalStore:
                 continue
             real = self.buckets / scheme
             for uri in named:
+                refuse_real(uri, self._real)
                 _, bucket, _ = locations.split_bucket(uri)
                 if not os.path.isdir(real / bucket):
                     from cairn.artifacts.buckets import LocalBuckets  # a new bucket pays for it, not each step

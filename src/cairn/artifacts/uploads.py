@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import msgspec
 from cairn.artifacts import object_writing
 from cairn.artifacts.object_writing import Partial, Sums
 from cairn.artifacts.objects import LocalObjects
+from cairn.artifacts.real_objects import RealObjects
 from cairn.domain.objects import Attributes, Conditions, StoredObject
 from cairn.errors import NotFound, RecordsBusy
 
@@ -46,8 +47,11 @@ class Session(msgspec.Struct, frozen=True):
 class UploadSessions:
     """Threads and processes: any; one at a time on a session (RecordsBusy)."""
 
-    def __init__(self, objects: LocalObjects) -> None:
-        self._objects = objects
+    def __init__(
+        self, objects: LocalObjects, objects_of: Callable[[str], LocalObjects | RealObjects] | None = None
+    ) -> None:
+        """`objects_of`: those of a bucket, by its name; None: all are these."""
+        self._objects_of = objects_of or (lambda _: objects)
         self._directory = objects.buckets.work / "uploads"
         self._sums: OrderedDict[str, Sums] = OrderedDict()
         self._lock = threading.Lock()
@@ -113,7 +117,7 @@ class UploadSessions:
 
     def finish(self, session: Session, partial: Partial, *, crc32c: str = "", md5: str = "") -> StoredObject:
         """Make it the object. A checksum that does not agree ends the upload."""
-        found = self._objects.put(
+        found = self._objects_of(session.bucket).put(
             session.bucket,
             session.name,
             partial,

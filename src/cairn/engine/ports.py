@@ -313,8 +313,11 @@ class Surroundings(Protocol):
 class ArtifactStore(Protocol):
     """Bytes of artifacts. Paths are absolute; URIs are plain paths under the home, `gs://…`, `s3://…` and the like."""
 
+    def check(self, uri: str, place: str) -> None:
+        """Before a run begins. Raises UnsupportedFeature for a URI in a bucket that the engine does not reach."""
+
     def path_of(self, uri: str) -> str | None:
-        """The local path where a URI's bytes are or will be; None when it has none (https, oci)."""
+        """The local path where a URI's bytes are or will be; None when it has none (https, oci, a real bucket)."""
 
     def step_path_of(self, uri: str) -> str:
         """The path that a step is told (`/gcs/bucket/x` for `gs://bucket/x`; the URI itself when it is a path)."""

@@ -21,7 +21,10 @@ from cairn.engine.services import Services
 from cairn.errors import InputRefused, UnsupportedFeature
 from cairn.spec.load import load_text
 from cairn.spec.parameters import check_artifacts, resolve_parameters
-from cairn.spec.types import ComponentSpec, ContainerSpec, CustomJobSpec, Pipeline
+from cairn.spec.types import ComponentSpec, ContainerSpec, CustomJobSpec, ImporterSpec, Pipeline
+
+MAX_NAME = 300  # characters of a display name, a request id, and of a label and its value
+MAX_JOB_ID = 256
 
 
 class RunService:
@@ -38,11 +41,13 @@ class RunService:
 
         Raises InputRefused (ParameterError, UnsupportedFeature, …) before anything is written.
         """
+        _check_names(submission)
         settings = submission.settings
         if pipeline.failure_policy and settings.failure_policy == RunSettings().failure_policy:
             settings = msgspec.structs.replace(settings, failure_policy=pipeline.failure_policy)
         values = resolve_parameters(pipeline, {**pipeline.parameters, **submission.parameters})
         check_artifacts(pipeline, submission.input_artifacts)
+        self._check_places(pipeline, submission)
         plans = self.plans(pipeline, settings)
         now = self.services.clock.now()
         uid = submission.uid or random_uid()
@@ -106,6 +111,18 @@ class RunService:
                     fit(wanted, self.machine, strict=True, component=name)
         return plans
 
+    def _check_places(self, pipeline: Pipeline, submission: Submission) -> None:
+        """What the engine is to read and write, as far as it is known now."""
+        check = self.services.store.check
+        check(submission.pipeline_root or pipeline.default_root, "pipeline_root")
+        for name, artifacts in submission.input_artifacts.items():
+            for artifact in artifacts:
+                check(artifact.uri, f"input_artifacts.{name}")
+        for name in used_components(pipeline):
+            executor = pipeline.components[name].executor
+            if isinstance(executor, ImporterSpec) and executor.uri and "{{" not in executor.uri:
+                check(executor.uri, f"components.{name}")
+
     def _check_mounts(self, component: ComponentSpec) -> None:
         platform = component.platform
         paths = [
@@ -147,6 +164,18 @@ class RunService:
         if run.state.terminal:
             raise InputRefused(f"run {run.job_id} has ended already: {run.state}")
         self.services.journal.request(run.uid, "kill" if kill else "cancel", {})
+
+
+def _check_names(submission: Submission) -> None:
+    """What lists are looked up by: PostgreSQL takes no NUL, and 2704 bytes in an index. Raises InputRefused."""
+    texts = {"display_name": submission.display_name, "request_id": submission.request_id}
+    texts |= {f"labels.{name[:40]}": part for name, value in submission.labels.items() for part in (name, value)}
+    for place, text in texts.items():
+        if len(text) > MAX_NAME or "\x00" in text:
+            raise InputRefused(f"must be up to {MAX_NAME} characters, without NUL", place=place)
+    job_id = submission.job_id
+    if len(job_id) > MAX_JOB_ID or not job_id.isprintable() or "/" in job_id:
+        raise InputRefused(f"must be up to {MAX_JOB_ID} printable characters, without /", place="job_id")
 
 
 def used_components(pipeline: Pipeline) -> list[str]:

@@ -1,6 +1,7 @@
 """Objects over trees: listing against a plain model, names, generations, moves, what the index may say."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,18 @@ from cairn.artifacts.buckets import LocalBuckets
 from cairn.artifacts.object_globs import Glob
 from cairn.artifacts.object_index import ObjectIndex
 from cairn.artifacts.objects import LocalObjects
+from cairn.artifacts.real_objects import RealObjects
 from cairn.config.home import Home
 from cairn.domain.objects import Attributes, Bucket, Conditions, Query
-from cairn.errors import AlreadyExists, Conflict, InputRefused, NotFound, PreconditionFailed, Unimplemented
+from cairn.errors import (
+    AlreadyExists,
+    ConfigurationError,
+    Conflict,
+    InputRefused,
+    NotFound,
+    PreconditionFailed,
+    Unimplemented,
+)
 
 
 @pytest.fixture
@@ -239,10 +249,28 @@ def test_what_a_dead_process_left_is_swept_and_what_is_under_way_is_not(objects,
         assert alive.path.exists() and not dead.exists()
 
 
-def test_a_bucket_that_is_kept_elsewhere_is_refused_by_its_name(tmp_path):
+def test_a_bucket_that_is_kept_elsewhere_is_known_and_has_no_directory(tmp_path):
     (tmp_path / "buckets" / "gs" / "far").mkdir(parents=True)
-    buckets = LocalBuckets(Home(tmp_path), elsewhere=["far"])
-    for call in (buckets.find, buckets.path, lambda name: buckets.create(Bucket(name))):
+    buckets = LocalBuckets(Home(tmp_path), elsewhere={"far": "demo"})
+    for call in (buckets.path, buckets.delete, lambda name: buckets.replace(Bucket(name))):
         with pytest.raises(Unimplemented):
             call("far")
-    assert buckets.list() == []
+    with pytest.raises(AlreadyExists):
+        buckets.create(Bucket("far"))
+    assert buckets.find("far").project == "demo"
+    assert [bucket.name for bucket in buckets.list()] == ["far"]
+
+
+def test_without_obstore_it_is_said_what_to_install(objects, monkeypatch):
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    monkeypatch.setitem(sys.modules, "obstore.exceptions", None)
+    for call in (
+        lambda far: far.find("far", "x"),
+        lambda far: far.list("far", Query()),
+        lambda far: far.delete("far", "x"),
+        lambda far: far.expect("far", "x"),
+    ):
+        with pytest.raises(ConfigurationError) as told:
+            call(RealObjects("far", objects))
+        assert "cairnflow[stores]" in told.value.remedy

@@ -6,7 +6,7 @@ from cairn.artifacts.store import LocalStore, remove
 from cairn.config.home import Home
 from cairn.config.settings import ArtifactsSettings
 from cairn.domain.values import Spilled
-from cairn.errors import ConfigurationError, InputRefused
+from cairn.errors import ConfigurationError, InputRefused, UnsupportedFeature
 
 
 @pytest.fixture
@@ -36,9 +36,26 @@ def test_mounts_are_those_of_the_schemes_in_use_with_their_buckets(store, tmp_pa
     assert (tmp_path / "home/buckets/gs/c").is_dir()
 
 
-def test_a_bucket_configured_as_real_is_refused(tmp_path):
-    with pytest.raises(ConfigurationError, match="gs://b"):
-        LocalStore(Home.open(tmp_path), buckets={"gs://b": "real"})
+def test_what_lies_in_a_real_bucket_has_no_path_and_is_refused_with_the_place(tmp_path):
+    store = LocalStore(Home.open(tmp_path), buckets={"gs://b": "real", "gs://c": "local"})
+    assert store.path_of("gs://b/x") is None
+    assert store.path_of("s3://b/x") and store.path_of("gs://c/x")
+    store.check("gs://c/x", "here")
+    with pytest.raises(UnsupportedFeature) as told:
+        store.check("gs://b/x", "here")
+    assert told.value.place == "here" and "gs://b/x" in told.value.message
+    for call in (store.import_uri, lambda uri: store.read(uri, 10), lambda uri: store.mounts([uri], "demo")):
+        with pytest.raises(UnsupportedFeature):
+            call("gs://b/x")
+    assert not (tmp_path / "buckets" / "gs" / "b").exists()
+
+
+@pytest.mark.parametrize(
+    "entry", [{"gs://b": "reel"}, {"s3://b": "real"}, {"b": "real"}, {"gs://b/x": "real"}, {"gs://": "real"}]
+)
+def test_an_entry_of_buckets_that_means_nothing_is_refused(tmp_path, entry):
+    with pytest.raises(ConfigurationError):
+        LocalStore(Home.open(tmp_path), buckets=entry)
 
 
 def test_unchanged_tells_a_touch_from_an_edit(store, tmp_path):

@@ -87,7 +87,7 @@ def update(call: Call) -> Reply:
 
 def delete(call: Call) -> Reply:
     bucket = bucket_for(call, Role.EDITOR)
-    call.context.cairn.objects.delete_bucket(bucket.name, conditions(call))
+    call.context.cairn.objects_of(bucket.name).delete_bucket(bucket.name, conditions(call))
     return Reply(204)
 
 

@@ -15,9 +15,10 @@ from cairn.domain.objects import Conditions, StoredObject
 from cairn.errors import PreconditionFailed
 
 if TYPE_CHECKING:
-    from cairn.wiring import OpenObject
+    from cairn.wiring import OpenObject, RealOpenObject
 
 _BLOCK = 1024 * 1024
+_TOKEN = re.compile(r"[A-Za-z0-9_.-]{1,200}", re.ASCII)
 _RANGE = re.compile(r"^bytes=(\d{0,19})-(\d{0,19})$", re.ASCII)
 
 
@@ -50,18 +51,19 @@ async def download(call: Call) -> Reply:
     return Reply(status, _stream(opened, start, end), content_type, headers)
 
 
-def _open(call: Call) -> OpenObject:
+def _open(call: Call) -> OpenObject | RealOpenObject:
     bucket = bucket_for(call, Role.VIEWER)
-    return call.context.cairn.objects.open(bucket.name, call.variables["object"], generation=number(call, "generation"))
+    objects = call.context.cairn.objects_of(bucket.name)
+    return objects.open(bucket.name, call.variables["object"], generation=number(call, "generation"))
 
 
-def _read(opened: OpenObject, start: int, end: int) -> bytes:
+def _read(opened: OpenObject | RealOpenObject, start: int, end: int) -> bytes:
     content = opened.read(start, end - start)
     opened.close()
     return content
 
 
-async def _stream(opened: OpenObject, start: int, end: int) -> AsyncIterator[bytes]:
+async def _stream(opened: OpenObject | RealOpenObject, start: int, end: int) -> AsyncIterator[bytes]:
     """One block is read while the one before is sent."""
     loop = asyncio.get_running_loop()
     try:
@@ -125,6 +127,9 @@ def _headers(info: StoredObject) -> dict[str, str]:
         sums.append(f"md5={info.md5}")
     if sums:
         headers["x-goog-hash"] = ",".join(sums)
+    for name, value in attributes.metadata.items():
+        if _TOKEN.fullmatch(name) and value.isprintable():
+            headers[f"x-goog-meta-{name.lower()}"] = _header(value)
     if attributes.content_encoding:
         headers["content-encoding"] = _header(attributes.content_encoding)
     if attributes.content_language:

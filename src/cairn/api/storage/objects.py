@@ -38,7 +38,7 @@ def _get(call: Call) -> Reply:
     bucket = bucket_for(call, Role.VIEWER)
     asked = call.first("fields")
     mask = fields.parse(asked) if asked else {}
-    info = call.context.cairn.objects.find(
+    info = call.context.cairn.objects_of(bucket.name).find(
         bucket.name,
         call.variables["object"],
         generation=number(call, "generation"),
@@ -70,7 +70,7 @@ def list_all(call: Call) -> Reply:
         trailing_delimiter=call.first("includeTrailingDelimiter").lower() == "true",
         limit=page_size(call),
     )
-    found = call.context.cairn.objects.list(bucket.name, query)
+    found = call.context.cairn.objects_of(bucket.name).list(bucket.name, query)
     told: dict[str, Any] = {"kind": "storage#objects"}
     if found.objects:
         told["items"] = [resources.object_json(info, call.base_url) for info in found.objects]
@@ -92,7 +92,7 @@ def update(call: Call) -> Reply:
 def _change(call: Call, *, merge: bool) -> Reply:
     bucket = bucket_for(call, Role.EDITOR)
     given = body(call)
-    info = call.context.cairn.objects.change(
+    info = call.context.cairn.objects_of(bucket.name).change(
         bucket.name,
         call.variables["object"],
         lambda before: resources.attributes_of(given, before if merge else None),
@@ -104,7 +104,7 @@ def _change(call: Call, *, merge: bool) -> Reply:
 
 def delete(call: Call) -> Reply:
     bucket = bucket_for(call, Role.EDITOR)
-    call.context.cairn.objects.delete(
+    call.context.cairn.objects_of(bucket.name).delete(
         bucket.name, call.variables["object"], generation=number(call, "generation"), conditions=conditions(call)
     )
     return Reply(204)
@@ -134,8 +134,7 @@ def _copied(call: Call) -> StoredObject:
     source = bucket_for(call, Role.VIEWER)
     target = bucket_for(call, Role.EDITOR, call.variables["to_bucket"])
     given = body(call)
-    objects = call.context.cairn.objects
-    opened = objects.open(
+    opened = call.context.cairn.objects_of(source.name).open(
         source.name,
         call.variables["object"],
         generation=number(call, "sourceGeneration"),
@@ -148,6 +147,7 @@ def _copied(call: Call) -> StoredObject:
         elif given.get("storageClass"):
             attributes = resources.attributes_of(given, attributes)
         name = call.variables["to_object"]
+        objects = call.context.cairn.objects_of(target.name)
         return objects.copy(opened, target.name, name, attributes, conditions=conditions(call))
     finally:
         opened.close()
@@ -155,7 +155,7 @@ def _copied(call: Call) -> StoredObject:
 
 def move(call: Call) -> Reply:
     bucket = bucket_for(call, Role.EDITOR)
-    info = call.context.cairn.objects.move(
+    info = call.context.cairn.objects_of(bucket.name).move(
         bucket.name,
         call.variables["object"],
         call.variables["to_object"],
@@ -176,7 +176,7 @@ def _composed(call: Call) -> StoredObject:
     sources = given.get("sourceObjects")
     if not isinstance(sources, list) or not 1 <= len(sources) <= COMPOSE_LIMIT:
         raise InputRefused(f"must be 1 to {COMPOSE_LIMIT} objects", place="sourceObjects")
-    objects = call.context.cairn.objects
+    objects = call.context.cairn.objects_of(bucket.name)
     with ExitStack() as stack:
         opened = []
         for source in sources:

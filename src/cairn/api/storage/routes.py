@@ -10,7 +10,7 @@ from cairn.api.context import Context
 from cairn.api.front import Front
 from cairn.api.http import Handler, Route
 from cairn.api.routing import Router
-from cairn.api.storage import batch, buckets, media, objects, permissions, uploads
+from cairn.api.storage import batch, buckets, media, objects, permissions, uploads, xml
 from cairn.api.storage.wording import worded
 from cairn.domain.objects import OBJECT_LIMIT
 
@@ -33,11 +33,11 @@ _UNSERVED = (
 def front(context: Context) -> Front:  # noqa: ARG001
     metadata = [*_buckets(), *_permissions(), *_objects(), *_unserved()]
     batched = batch.over(Router(metadata))
-    routes = [*metadata, *_media()]
+    routes = [*metadata, *_media(), *xml.routes()]
     for name, template in (("batch", "/batch/storage/v1"), ("batch_of_old_clients", "/batch")):
         routes.append(Route("POST", template, batched, READ_ANY, f"storage.{name}", limit=_BATCH_BYTES))
     prefixes = ("/storage/", "/upload/storage/", "/resumable/upload/storage/", "/download/storage/", "/batch")
-    return Front("storage", prefixes, routes, worded)
+    return Front("storage", prefixes, routes, worded, xml.meant)
 
 
 def _buckets() -> list[Route]:

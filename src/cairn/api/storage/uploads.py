@@ -65,7 +65,7 @@ def _stored(
     call: Call, place: tuple[str, str], partial: Partial, attributes: Attributes, sums: dict[str, str]
 ) -> Reply:
     crc32c, md5 = sums.get("crc32c", ""), sums.get("md5", "")
-    objects = call.context.cairn.objects
+    objects = call.context.cairn.objects_of(place[0])
     info = objects.put(*place, partial, attributes, conditions=conditions(call), crc32c=crc32c, md5=md5)
     return answer(call, resources.object_json(info, call.base_url))
 
@@ -176,7 +176,7 @@ def _expected(call: Call, name: object) -> tuple[str, str]:
     bucket = bucket_for(call, Role.EDITOR)
     if not isinstance(name, str):
         raise InputRefused("Required", place="name")
-    call.context.cairn.objects.expect(bucket.name, name, conditions(call))
+    call.context.cairn.objects_of(bucket.name).expect(bucket.name, name, conditions(call))
     return bucket.name, name
 
 

@@ -55,6 +55,7 @@ def read_job(cairn: Cairn, job: Mapping[str, Any], *, field: str = "pipelineJob"
             place=f"{field}.templateUri",
             remedy="copy the compiled pipeline to a bucket and name it as gs://…, or send it as pipelineSpec",
         )
+    cairn.store.check(uri, f"{field}.templateUri")
     path = cairn.store.path_of(uri)
     if path is None or not Path(path).is_file():
         raise NotFound(f"there is no object {uri[:200]!r}", place=f"{field}.templateUri")

@@ -2,11 +2,13 @@
 
 import io
 import os
+import tempfile
 import time
 
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
+from google.cloud.storage import transfer_manager
 
 client = storage.Client(project="demo", credentials=AnonymousCredentials())
 
@@ -123,6 +125,26 @@ def combining(bucket):
     refused(exceptions.NotFound, bucket.delete_blobs, [bucket.blob("none")])
 
 
+def parts(bucket):
+    content = os.urandom(21 * 1024 * 1024 + 3)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        blob = bucket.blob("deep/in parts#?%ü")
+        blob.metadata = {"k": "v"}
+        transfer_manager.upload_chunks_concurrently(
+            file.name, blob, chunk_size=5 * 1024 * 1024, content_type="text/x", worker_type=transfer_manager.THREAD
+        )
+        found = bucket.get_blob(blob.name)
+        assert (found.size, found.content_type, found.metadata) == (len(content), "text/x", {"k": "v"})
+        assert found.download_as_bytes() == content
+        transfer_manager.download_chunks_concurrently(
+            found, file.name, chunk_size=5 * 1024 * 1024, worker_type=transfer_manager.THREAD, crc32c_checksum=False
+        )
+        with open(file.name, "rb") as arrived:
+            assert arrived.read() == content
+
+
 def hostile(bucket):
     for name in ("a//b", "/a", "..", "a/../b", ".", "x\\y", "n\0", "l\nl", "x" * 256, "é" * 600, "a%2Fb", "dir/."):
         refused(exceptions.BadRequest, bucket.blob(name).upload_from_string, "x")
@@ -139,7 +161,7 @@ def hostile(bucket):
 
 def main():
     buckets()
-    for scenario in (uploads, conditions, listing, combining, hostile):
+    for scenario in (uploads, parts, conditions, listing, combining, hostile):
         bucket = client.create_bucket(f"{scenario.__name__}-{time.time_ns()}")
         scenario(bucket)
         print("passed:", scenario.__name__)
