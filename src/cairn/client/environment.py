@@ -63,6 +63,8 @@ def variables(
     if roots_file is not None:
         for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"):
             found[name] = str(roots_file)
+    for name in saved(environ):  # what pointed elsewhere does not stay
+        found.setdefault(name, present.get(name))
     found = {name: value for name, value in found.items() if value is not None or name in environ}
     found[_BEFORE] = json.dumps({name: present.get(name) for name in sorted(found)}, separators=(",", ":"))
     return found

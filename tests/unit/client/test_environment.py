@@ -42,6 +42,24 @@ def test_pointing_twice_is_pointing_once():
     assert before({**once, **elsewhere}) == {"PYTHONPATH": "/a"}
 
 
+def test_a_server_that_asks_for_logins_is_told_who_calls():
+    own = {"STORAGE_EMULATOR_HOST": "http://mine", "SSL_CERT_FILE": "/mine.pem", "HOME": "/home/me"}
+    roots = Path("/roots.pem")
+    secure = variables("https://there:8080", CREDENTIALS, roots_file=roots, login=True, environ=own)
+    assert secure["CAIRN_LOGIN"] == "1" and secure["STORAGE_EMULATOR_HOST"] is None
+    assert secure["REQUESTS_CA_BUNDLE"] == secure["SSL_CERT_FILE"] == str(roots)
+    assert "CAIRN_LOGIN" not in pointed()
+    shell = applied(own, secure)
+    here = variables(URL, CREDENTIALS, environ=shell)
+    assert here["CAIRN_LOGIN"] is None and here["REQUESTS_CA_BUNDLE"] is None and here["SSL_CERT_FILE"] == "/mine.pem"
+    assert applied(shell, here) == applied(own, {**pointed(**own), "CAIRN_ENV_BEFORE": here["CAIRN_ENV_BEFORE"]})
+    assert applied(applied(shell, here), restoring(applied(shell, here))) == own
+
+
+def applied(environ, values):
+    return {name: value for name, value in {**environ, **values}.items() if value is not None}
+
+
 @pytest.mark.parametrize("shell", ["bash", "fish"])
 def test_a_shell_takes_it_and_gives_it_back(shell):
     program = shutil.which(shell)

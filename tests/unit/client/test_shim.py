@@ -172,3 +172,10 @@ def test_it_runs_in_old_and_new_pythons(version):
         "import urllib.request; urllib.request.urlopen('https://bigquery.googleapis.com/')", python=str(found[0])
     )
     assert "GoogleHostRefused" in done.stderr, done.stderr
+
+
+def test_where_logins_are_asked_for_whoever_says_nothing_says_who_it_is(monkeypatch):
+    monkeypatch.setattr(cairn_shim, "_account_token", lambda: "ours")
+    assert cairn_shim._with_token({"Accept": "*/*"}) == {"Accept": "*/*", "authorization": "Bearer ours"}
+    assert cairn_shim._with_token({"Authorization": "Bearer mine"}) == {"Authorization": "Bearer mine"}
+    assert cairn_shim._with_token(None) == {"authorization": "Bearer ours"}
