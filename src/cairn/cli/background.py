@@ -75,7 +75,7 @@ def stop(*, as_json: bool) -> None:
 
     Its runs are let go as they are: steps that run go on, `cairn runs resume` takes them up.
     """
-    from cairn.engine.background import BACKGROUND, BackgroundHost
+    from cairn.engine.background import BackgroundHost
 
     with opened() as cairn:
         stopped = BackgroundHost(cairn.home.background).stop()
@@ -83,7 +83,6 @@ def stop(*, as_json: bool) -> None:
         if as_json:
             output.print_json({"stopped": stopped.pid if stopped else None, "runs": [run.uid for run in left]})
             return
-        name = "server" if stopped and stopped.kind != BACKGROUND else "background host"
-        output.note(f"{name} (process {stopped.pid}) ended" if stopped else "there is no server and no background host")
+        output.note(f"{stopped.name} ended" if stopped else "there is no server and no background host")
         for run in left if stopped else ():
             output.note(f"run {run.job_id} goes on with `cairn runs resume {run.uid[:8]}`")

@@ -139,9 +139,8 @@ def leave(cairn: Cairn, accepted: Run, *, as_json: bool) -> int:
     from cairn.engine import report
     from cairn.engine.background import BackgroundHost
 
-    host = BackgroundHost(cairn.home.background)
-    pid = host.ensure(cairn.home.root)
-    output.note(f"run {accepted.job_id} is left to the background host (process {pid})")
+    host = BackgroundHost(cairn.home.background).ensured(cairn.home.root)
+    output.note(f"run {accepted.job_id} is left to the {host.name}")
     output.note(f"  watch it:   cairn runs watch {accepted.uid[:8]}")
     output.note(f"  cancel it:  cairn runs cancel {accepted.uid[:8]}")
     if as_json:

@@ -120,7 +120,7 @@ def create(
     from cairn.cli.run import read_parameters, read_pipeline, run_settings, source_name
     from cairn.cli.words import parse_duration
     from cairn.domain.runs import Submission
-    from cairn.engine.background import SERVER, BackgroundHost
+    from cairn.engine.background import BackgroundHost
     from cairn.schedules.types import Definition, Schedule, Trigger
 
     seconds = parse_duration(every, "--every") if every else 0
@@ -150,8 +150,7 @@ def create(
         )
         made = cairn.schedules.create(schedule, Definition(read.text))
         host = BackgroundHost(cairn.home.background).ensured(cairn.home.root)
-        name = "server" if host.kind == SERVER else "background host"
-        output.note(f"schedule {made.display_name} is left to the {name} (process {host.pid})")
+        output.note(f"schedule {made.display_name} is left to the {host.name}")
         output.note(f"  next run:  {words.moment(made.next_run_time) or 'none'}")
         if as_json:
             output.print_json(_object(made))

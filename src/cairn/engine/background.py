@@ -39,6 +39,11 @@ class HostState(msgspec.Struct, frozen=True):
     kind: str = BACKGROUND
     login: bool = False  # whether it asks for credentials
 
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{'server' if self.kind == SERVER else 'background host'} (process {self.pid})"
+
 
 class BackgroundHost:
     """`directory`: HOME/background."""
