@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from cairn.api.access import Role
 from cairn.api.http import Call, Reply
 from cairn.api.kfp import messages, scoping
 from cairn.api.kfp.lists import list_query
 from cairn.api.kfp.messages import MESSAGE, TEXT, body_of, moment, tags_of
 from cairn.api.kfp.spec_json import told
 from cairn.api.kfp.uploads import uploaded_file
+from cairn.api.named_buckets import check_bucket
 from cairn.errors import InputRefused, UnsupportedFeature
 from cairn.pipelines.packages import read_package
 from cairn.pipelines.types import Listing, PipelineVersion, UploadedPipeline
@@ -314,6 +316,7 @@ def _package(call: Call, asked: dict[str, Any], place: str) -> tuple[str, str]:
     url = found.get("pipeline_url", "")
     if not url:
         raise InputRefused("is missing", place=f"{place}.pipeline_url")
+    check_bucket(call, url, Role.VIEWER, f"{place}.pipeline_url")
     content = call.context.cairn.store.read(url, MAX_BYTES)
     return load_text(read_package(content, origin=url), origin=url).text, _recorded(url)
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from cairn.api.access import Role
 from cairn.api.http import Call, Reply, json_reply
 from cairn.api.kfp import experiments, messages, run_view, scoping, spec_json
 from cairn.api.kfp.lists import list_query
 from cairn.api.kfp.messages import MESSAGE, TEXT, WORD, body_of
+from cairn.api.named_buckets import check_bucket
 from cairn.domain.runs import Run, Submission
 from cairn.domain.states import RunState
 from cairn.errors import Conflict, InputRefused, NotFound
@@ -156,9 +158,9 @@ def submission_of(call: Call, asked: dict[str, Any], experiment: Experiment) -> 
     pipeline, reference = pipeline_of(call, asked)
     runtime = messages.message(asked.get("runtime_config", {}), _RUNTIME, "runtime_config")
     parameters = runtime.get("parameters", {})
-    said: dict[str, Any] = {
-        "runtime_config": {"parameters": parameters, "pipeline_root": runtime.get("pipeline_root", "")}
-    }
+    root = runtime.get("pipeline_root", "")
+    check_bucket(call, root or pipeline.default_root, Role.EDITOR, "runtime_config.pipeline_root")
+    said: dict[str, Any] = {"runtime_config": {"parameters": parameters, "pipeline_root": root}}
     if reference:
         said["pipeline_version_reference"] = reference
     if service_account := asked.get("service_account"):
@@ -171,7 +173,7 @@ def submission_of(call: Call, asked: dict[str, Any], experiment: Experiment) -> 
         location=experiment.location,
         display_name=asked.get("display_name", ""),
         description=asked.get("description", ""),
-        pipeline_root=runtime.get("pipeline_root", ""),
+        pipeline_root=root,
         owner=call.identity.name,
         experiment=experiment.id,
         client={run_view.FACE: said},

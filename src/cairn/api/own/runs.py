@@ -9,6 +9,7 @@ import msgspec
 
 from cairn.api.access import Role
 from cairn.api.http import Call
+from cairn.api.named_buckets import check_bucket
 from cairn.api.own import types
 from cairn.api.own.operations import body_of, choice, integer
 from cairn.domain.runs import Run, Submission
@@ -125,6 +126,7 @@ def submit(call: Call) -> types.RunSummary:
         raise PermissionDenied(f"needs the role editor in project {wanted.project}")
     cairn = call.context.cairn
     pipeline = read_pipeline(wanted.pipeline)
+    check_bucket(call, wanted.pipeline_root or pipeline.default_root, Role.EDITOR, "pipeline_root")
     settings = cairn.run_settings()
     if wanted.cache is not None:
         settings = msgspec.structs.replace(settings, use_cache=wanted.cache)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +13,9 @@ from cairn.domain.artifacts import Artifact
 from cairn.domain.runs import Submission
 from cairn.errors import InputRefused, NotFound, UnsupportedFeature
 from cairn.metadata.types import StoreName
-from cairn.spec.load import load_file, load_text
+from cairn.pipelines.packages import read_package
+from cairn.spec.documents import MAX_BYTES
+from cairn.spec.load import load_text
 
 if TYPE_CHECKING:
     from cairn.spec.types import Pipeline
@@ -56,10 +57,11 @@ def read_job(cairn: Cairn, job: Mapping[str, Any], *, field: str = "pipelineJob"
             remedy="copy the compiled pipeline to a bucket and name it as gs://…, or send it as pipelineSpec",
         )
     cairn.store.check(uri, f"{field}.templateUri")
-    path = cairn.store.path_of(uri)
-    if path is None or not Path(path).is_file():
-        raise NotFound(f"there is no object {uri[:200]!r}", place=f"{field}.templateUri")
-    return load_file(path)
+    try:
+        content = cairn.store.read(uri, MAX_BYTES)
+    except NotFound:
+        raise NotFound(f"there is no object {uri[:200]!r}", place=f"{field}.templateUri") from None
+    return load_text(read_package(content, origin=uri), origin=uri)
 
 
 def submission_of(

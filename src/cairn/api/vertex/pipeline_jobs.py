@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
+from cairn.api.access import Role
 from cairn.api.http import Call
+from cairn.api.named_buckets import check_bucket
 from cairn.api.vertex import masks
 from cairn.api.vertex.names import place_of, resource
 from cairn.api.vertex.pipeline_job_filter import read_filter, read_order
@@ -33,6 +35,7 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
         if known is not None:
             return _full(call, known)
     job = request.get("pipelineJob") or {}
+    check_bucket(call, job.get("templateUri", ""), Role.VIEWER, "pipelineJob.templateUri")
     pipeline = read_job(cairn, job)
     job_id = request.get("pipelineJobId", "")
     uid = random_uid()
@@ -45,6 +48,8 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
         request_id=request_id,
         owner=call.identity.name,
     )
+    root = submission.pipeline_root or pipeline.default_root
+    check_bucket(call, root, Role.EDITOR, "pipelineJob.runtimeConfig.gcsOutputDirectory")
     run = cairn.runs.submit(pipeline, submission)
     if run.uid == uid:  # else the same request has made it before
         call.context.host.offer(run, pipeline)

@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
+from cairn.api.access import Role
 from cairn.api.http import Call
+from cairn.api.named_buckets import check_bucket
 from cairn.api.vertex import masks
 from cairn.api.vertex.names import Place, place_of, resource
 from cairn.api.vertex.pipeline_job_request import check_job_id, read_job, submission_of
@@ -162,6 +164,7 @@ def _read_request(message: Mapping[str, Any], place: Place, call: Call) -> tuple
     if request.get("parent") and place_of(request["parent"], f"{field}.parent") != place:
         raise InputRefused(f"a schedule makes jobs where it is itself: {place}", place=f"{field}.parent")
     cairn, job = call.context.cairn, request.get("pipelineJob") or {}
+    check_bucket(call, job.get("templateUri", ""), Role.VIEWER, f"{field}.pipelineJob.templateUri")
     pipeline = read_job(cairn, job, field=f"{field}.pipelineJob")
     job_id = request.get("pipelineJobId", "")
     submission = submission_of(
@@ -172,6 +175,8 @@ def _read_request(message: Mapping[str, Any], place: Place, call: Call) -> tuple
         job_id=check_job_id(job_id) if job_id else "",
         owner=call.identity.name,
     )
+    root = submission.pipeline_root or pipeline.default_root
+    check_bucket(call, root, Role.EDITOR, f"{field}.pipelineJob.runtimeConfig.gcsOutputDirectory")
     return submission, Definition(pipeline.text, {"vertex": {_REQUEST: request}})
 
 

@@ -1,0 +1,86 @@
+"""Buckets that a request names in its body are held to the boundary between projects too."""
+
+import json
+
+import pytest
+
+from cairn.api.accounts.registry import create_token
+from cairn.wiring import open_cairn
+
+MINE = "mine"
+ROOT = f"/v1/projects/{MINE}/locations/local"
+CONFIGURATION = '[images]\n"*" = "host"\n[server]\nauthentication = "required"\n'
+ROLES = {"mary": {MINE: "editor"}, "stranger": {"theirs": "admin"}, "viewer": {MINE: "viewer"}}
+THEIRS = "/v1/projects/theirs/locations/local"
+SECRET = "gs://mine-alone/pipeline.json"
+KFP = "/apis/v2beta1"
+
+
+@pytest.fixture
+def guarded(serve, tmp_path, pipeline_of):
+    """A bucket of `mine` with a pipeline in it, and `stranger`, who has nothing there."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "config.toml").write_text(CONFIGURATION)
+    with open_cairn(str(home)) as cairn:
+        tokens = {name: create_token(cairn.records, name, roles)[1] for name, roles in ROLES.items()}
+    server = serve(home)
+
+    def ask(who, method, path, body=None, **query):
+        headers = {"Authorization": f"Bearer {tokens[who]}"}
+        return server.request(method, path, body, query=query, headers=headers)
+
+    assert ask("mary", "POST", "/storage/v1/b", {"name": "mine-alone"}, project=MINE).status == 200
+    content = json.dumps(pipeline_of("secret", greet="echo hi")).encode()
+    upload = {"uploadType": "media", "name": "pipeline.json"}
+    assert ask("mary", "POST", "/upload/storage/v1/b/mine-alone/o", content, **upload).status == 200
+    return ask
+
+
+def from_template(uri):
+    return "pipelineJobs", {"templateUri": uri}
+
+
+def scheduled(uri):
+    job = {"pipelineJob": {"templateUri": uri}}
+    cron = {"displayName": "s", "cron": "0 0 1 1 *", "maxConcurrentRunCount": "1"}
+    return "schedules", {**cron, "createPipelineJobRequest": job}
+
+
+@pytest.mark.parametrize("request_of", [from_template, scheduled])
+def test_a_template_in_a_strangers_bucket_is_not_there(guarded, request_of):
+    path, body = request_of(SECRET)
+    refused = guarded("stranger", "POST", f"{THEIRS}/{path}", body)
+    missing = guarded("stranger", "POST", f"{THEIRS}/{path}", request_of("gs://mine-alone/none.json")[1])
+    assert refused.status == missing.status == 404
+    assert refused.error == missing.error.replace("none.json", "pipeline.json")
+    assert guarded("mary", "POST", f"{ROOT}/{path}", body).status == 200
+
+
+def test_a_package_in_a_strangers_bucket_is_not_there(guarded):
+    def made(who, uri, namespace):
+        body = {"pipeline": {"name": who, "namespace": namespace}, "pipeline_version": {"package_url": uri}}
+        return guarded(who, "POST", f"{KFP}/pipelines/create", body)
+
+    assert made("stranger", {"pipeline_url": SECRET}, "theirs").status == 404
+    assert made("stranger", {"pipeline_url": "gs://mine-alone/none"}, "theirs").status == 404
+    assert made("mary", {"pipeline_url": SECRET}, MINE).status == 200
+
+
+def test_no_outputs_go_to_a_strangers_bucket(guarded, pipeline_of):
+    pipeline = pipeline_of("p", greet="echo hi")
+    root = "gs://mine-alone/root"
+    rooted = {**pipeline, "defaultPipelineRoot": root}
+    for path, body in (
+        (f"{THEIRS}/pipelineJobs", {"pipelineSpec": pipeline, "runtimeConfig": {"gcsOutputDirectory": root}}),
+        (f"{THEIRS}/pipelineJobs", {"pipelineSpec": rooted}),
+        (f"{KFP}/runs", {"display_name": "r", "pipeline_spec": rooted}),
+        (f"{KFP}/runs", {"display_name": "r", "pipeline_spec": pipeline, "runtime_config": {"pipeline_root": root}}),
+        ("/cairn/v1/runs", {"pipeline": pipeline, "pipeline_root": root, "project": "theirs"}),
+    ):
+        assert guarded("stranger", "POST", path, body).status == 404, (path, body)
+    job = {"pipelineSpec": rooted}
+    assert guarded("viewer", "POST", f"{ROOT}/pipelineJobs", job).status == 403
+    assert guarded("mary", "POST", f"{ROOT}/pipelineJobs", job).status == 200
+    new = {"pipelineSpec": {**pipeline, "defaultPipelineRoot": "gs://a-new-one/root"}}
+    assert guarded("stranger", "POST", f"{THEIRS}/pipelineJobs", new).status == 200
