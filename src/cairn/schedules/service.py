@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -12,7 +13,7 @@ from cairn.domain.documents import Document
 from cairn.domain.ids import random_uid
 from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT
 from cairn.engine.runs import RunService
-from cairn.errors import Conflict, InputRefused, NotFound, RecordsBusy, WrongState
+from cairn.errors import CairnError, Conflict, InputRefused, NotFound, RecordsBusy, WrongState
 from cairn.filters.tree import Filter, Order
 from cairn.schedules.cron import caution
 from cairn.schedules.macros import Macros
@@ -85,7 +86,7 @@ class ScheduleService:
 
     def definition(self, schedule: Schedule) -> Definition:
         place = {"project": schedule.project, "location": schedule.location}
-        return msgspec.convert(self.records.document(DEFINITION, schedule.id, **place).body, Definition)
+        return msgspec.convert(self.records.document(DEFINITION, _definitions(schedule)[0], **place).body, Definition)
 
     def page(
         self,
@@ -121,9 +122,15 @@ class ScheduleService:
         }
         anew = not given.keys().isdisjoint(("trigger", "start"))
         bounds = not given.keys().isdisjoint(("end", "max_run_count"))
+        # A definition is never written over: what the schedule runs changes in one write, and only if that succeeds.
+        # The one before is kept for whoever has read the schedule just now.
+        fresh, dropped = random_uid(), list[str]()
 
         def work(current: Schedule) -> Schedule:
             changed = msgspec.structs.replace(current, **given)
+            if change.definition is not None:
+                last, *dropped[:] = _definitions(current)
+                changed = msgspec.structs.replace(changed, definitions=(fresh, last))
             check(changed)
             if change.definition is not None or change.submission is not None:
                 changed = self._checked(changed, change.definition or self.definition(current))
@@ -133,9 +140,16 @@ class ScheduleService:
             return standing(changed, changed.next_run_time, now) if bounds else changed
 
         changed = work(schedule)  # refused before anything is written
-        if change.definition is not None:
-            self.records.replace_document(_definition_document(changed, change.definition))
-        return self._change(schedule, work, etag)
+        if change.definition is None:
+            return self._change(schedule, work, etag)
+        self.records.create_document(_definition_document(changed, change.definition))
+        try:
+            saved = self._change(schedule, work, etag)
+        except CairnError:
+            self._drop_definitions(schedule, [fresh])
+            raise
+        self._drop_definitions(schedule, dropped)
+        return saved
 
     def pause(self, schedule: Schedule) -> Schedule:
         """No new runs until it is resumed. Raises WrongState when it is completed."""
@@ -171,10 +185,7 @@ class ScheduleService:
             raise Conflict(f"schedule {schedule.id!r} was changed meanwhile")
         place = {"project": schedule.project, "location": schedule.location}
         self.records.delete_document(KIND, schedule.id, **place)
-        try:
-            self.records.delete_document(DEFINITION, schedule.id, **place)
-        except NotFound:
-            pass
+        self._drop_definitions(schedule, _definitions(schedule))
 
     # --- for `firing` ------------------------------------------------------------------------------------------------
 
@@ -185,9 +196,9 @@ class ScheduleService:
                 raise NotFound(f"there is no pipeline {schedule.reference.pipeline_id!r}")
             text = self._uploaded(schedule.reference)
             return load_text(text, origin=f"pipeline {schedule.reference.pipeline_id}")
-        key = schedule.pipeline_digest
-        if definition is None and key in self._read:
-            return self._read[key]
+        known = self._read.get(schedule.pipeline_digest)
+        if definition is None and known is not None:
+            return known
         text = (definition or self.definition(schedule)).text
         if not text:
             raise InputRefused("names no pipeline", place="schedule")
@@ -231,15 +242,24 @@ class ScheduleService:
             return saved
         raise RecordsBusy(f"schedule {schedule.id!r} is being changed all the time")
 
+    def _drop_definitions(self, schedule: Schedule, ids: Sequence[str]) -> None:
+        for id_ in ids:
+            with suppress(NotFound):
+                self.records.delete_document(DEFINITION, id_, project=schedule.project, location=schedule.location)
+
     def _tell(self) -> None:
         for changed in self.changed:
             changed()
 
 
+def _definitions(schedule: Schedule) -> tuple[str, ...]:
+    return schedule.definitions or (schedule.id,)
+
+
 def _definition_document(schedule: Schedule, definition: Definition) -> Document:
     return Document(
         DEFINITION,
-        schedule.id,
+        _definitions(schedule)[0],
         schedule.project,
         schedule.location,
         owner=schedule.owner,

@@ -75,6 +75,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: PipelineReference | None = None
     pipeline_name: str = ""
     pipeline_digest: str = ""
+    definitions: tuple[str, ...] = ()  # ids of its definition and of the one before; (): there is one, with its own id
     start: int = 0  # 0: as soon as it is made
     end: int = 0  # 0: never; a tick at this very time is still run
     max_run_count: int = 0  # 0: without limit

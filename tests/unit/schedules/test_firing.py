@@ -14,8 +14,9 @@ from cairn.domain.runs import Submission
 from cairn.errors import Conflict, HomeError, InputRefused, NotFound, RecordsBusy, WrongState
 from cairn.schedules.cron import parse_cron
 from cairn.schedules.firing import BATCH, Firing
-from cairn.schedules.types import Change, PipelineReference, ScheduleState, Trigger
+from cairn.schedules.types import Change, Definition, PipelineReference, ScheduleState, Trigger
 
+OTHER = PIPELINE.replace("name: single", "name: other")
 ACTIVE, PAUSED, COMPLETED = ScheduleState.ACTIVE, ScheduleState.PAUSED, ScheduleState.COMPLETED
 
 
@@ -194,6 +195,32 @@ def test_another_trigger_counts_from_now(home):
     with pytest.raises(Conflict):
         home.cairn.schedules.update(changed, Change(display_name="x"), etag=changed.etag)
     assert home.cairn.schedules.update(changed, Change(display_name="x")).display_name == "x"
+
+
+def test_a_change_that_is_refused_leaves_what_is_run_as_it_was(home):
+    schedule = home.create("0 * * * *")
+    old = home.get(schedule)
+    home.cairn.schedules.update(old, Change(display_name="meanwhile"))
+    with pytest.raises(Conflict):
+        home.cairn.schedules.update(old, Change(definition=Definition(OTHER)), etag=old.etag)
+    now = home.get(schedule)
+    assert home.cairn.schedules.definition(now).text == home.cairn.schedules.definition(old).text
+    home.restart()
+    home.tick("2026-01-01T00:00:00")
+    assert home.runs()[-1].pipeline_name == "single"
+
+
+def test_a_change_of_the_pipeline_is_whole_for_who_has_read_it_before(home):
+    schedule = home.create("0 * * * *")
+    for _ in range(3):
+        before = home.get(schedule)
+        text = home.cairn.schedules.definition(before).text
+        home.cairn.schedules.update(before, Change(definition=Definition(OTHER)))
+        assert home.cairn.schedules.definition(before).text == text
+    home.tick("2026-01-01T00:00:00")
+    assert home.runs()[-1].pipeline_name == "other"
+    home.cairn.schedules.delete(home.get(schedule))
+    assert home.cairn.records.page_documents("schedule.definition")[0] == []
 
 
 def test_a_clock_that_jumps_back_doubles_nothing(home):
