@@ -168,9 +168,9 @@ class RunService:
 
 def _check_names(submission: Submission) -> None:
     """What lists are looked up by: PostgreSQL takes no NUL, and 2704 bytes in an index. Raises InputRefused."""
-    texts = {"display_name": submission.display_name, "request_id": submission.request_id}
-    texts |= {f"labels.{name[:40]}": part for name, value in submission.labels.items() for part in (name, value)}
-    for place, text in texts.items():
+    texts = [("display_name", submission.display_name), ("request_id", submission.request_id)]
+    texts += [(f"labels.{name[:40]}", part) for name, value in submission.labels.items() for part in (name, value)]
+    for place, text in texts:
         if len(text) > MAX_NAME or "\x00" in text:
             raise InputRefused(f"must be up to {MAX_NAME} characters, without NUL", place=place)
     job_id = submission.job_id

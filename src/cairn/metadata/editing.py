@@ -23,7 +23,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 MAX_METADATA = 1 << 20  # bytes of JSON
 MAX_LABELS = 64
 MAX_LABEL = 64  # characters
-MAX_NAME = 1024
+MAX_NAME = 512  # characters: four bytes each, and PostgreSQL takes 2704 in an index
 MAX_URI = 4096
 MAX_JOINED = 1000  # names in one request
 MAX_PAGE = 1000
@@ -185,6 +185,9 @@ _ARTICLE: Mapping[Noun, str] = {"artifact": "an", "execution": "an", "context": 
 def _checked(thing: T) -> T:
     """Within the limits, its metadata's names without spaces around them. Raises InputRefused."""
     _text(thing.display_name, "displayName")
+    schema: Any = getattr(thing, "type", thing)  # an artifact's is a part of its own
+    _text(schema.schema_title, "schemaTitle")
+    _text(schema.schema_version, "schemaVersion")
     _text(thing.description, "description", MAX_URI)
     _text(getattr(thing, "uri", ""), "uri", MAX_URI)
     _check_labels(thing.labels, "labels")

@@ -40,6 +40,11 @@ class Column:
     def sortable(self) -> bool:
         return self.kind in _SCALARS
 
+    @property
+    def textual(self) -> bool:
+        """Whether it holds texts; else numbers."""
+        return self.kind in ("text", "word")
+
 
 def text(sql: str) -> Column:
     return Column("text", sql)
@@ -266,6 +271,11 @@ def _json(sql: str, dialect: Dialect) -> str:
     """A JSON column, unwrapped where it is wrapped (`records/encoding.py`)."""
     if dialect == "sqlite":
         return f"CASE WHEN substr({sql}, 1, 1) = '~' THEN json_extract(substr({sql}, 2), '$.value') ELSE {sql} END"
+    # PostgreSQL refuses to read a text with NUL in it, and with it the whole list: there it stands for itself.
+    # Backslashes of their own are put aside meanwhile, behind a character that JSON never has as it is.
+    aside = f"replace({sql}, '\\\\', chr(1))"
+    readable = f"replace(replace({aside}, '\\u0000', '\\ufffd'), chr(1), '\\\\')"
+    sql = f"(CASE WHEN strpos({sql}, '\\u0000') > 0 THEN {readable} ELSE {sql} END)"
     return f"CASE WHEN substr({sql}, 1, 1) = '~' THEN substr({sql}, 2)::json->'value' ELSE {sql}::json END"
 
 

@@ -23,6 +23,7 @@ class Paging:
 
     parts: tuple[tuple[str, bool], ...]  # SQL, whether it descends; the last one is unique
     query: str  # what tells this list from another: a token of that one is refused
+    textual: tuple[bool, ...]  # of each part, whether its values are texts; else they are numbers
 
     @property
     def select(self) -> str:
@@ -64,13 +65,20 @@ class Paging:
             )
         except (binascii.Error, msgspec.MsgspecError, ValueError):
             found = []
-        fits = len(found) == self.width + 1 and isinstance(found[-1], int) and abs(found[-1]) < 1 << 63
-        if not fits or found[0] != self._digest() or any("\x00" in str(one) for one in found):
+        fits = len(found) == self.width + 1 and found[0] == self._digest() and isinstance(found[-1], int)
+        if not fits or not all(map(_usable, found[1:], self.textual)):
             raise InputRefused("it belongs to another list", place="page_token", remedy="begin with the first page")
         return found[1:]
 
     def _digest(self) -> str:
         return xxhash.xxh3_64_hexdigest(f"{self.query}\n{self.order}".encode())
+
+
+def _usable(value: str | int | float, textual: bool) -> bool:
+    """Whether a database takes a token's value for what its column holds."""
+    if isinstance(value, str):
+        return textual and "\x00" not in value
+    return not textual and abs(value) < 1 << 63
 
 
 def paging(
@@ -79,6 +87,7 @@ def paging(
     """`unique`: SQL of the row's narrow key, by which equal rows are told apart and which orders a list that asks for
     no order. Raises InputRefused."""
     parts: list[tuple[str, bool]] = []
+    textual = []
     for order in orders:
         column = columns.get(order.field)
         if column is None or not column.sortable:
@@ -87,5 +96,6 @@ def paging(
                 f"{order.field[:80]!r} is not a field to order by", place="order_by", remedy=f"fields: {known}"
             )
         parts.append((column.sql, order.descending))
+        textual.append(column.textual)
     last = parts[-1][1] if parts else newest_first
-    return Paging((*parts, (unique, last)), query)
+    return Paging((*parts, (unique, last)), query, (*textual, False))

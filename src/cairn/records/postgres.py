@@ -35,7 +35,8 @@ class PostgresConnection:
     dialect = "postgres"
 
     def __init__(self, url: str, *, busy_timeout_seconds: float = 60.0) -> None:
-        self.place = re.sub(r"//([^:@/]*):[^@/]*@", r"//\1@", url)
+        named = re.sub(r"//([^:@/]*):[^@/]*@", r"//\1@", url)
+        self.place = re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", named, flags=re.IGNORECASE)
         try:
             self._raw = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="cairn")
             # A time-out for the lock and none for statements: what was begun is finished.
@@ -151,7 +152,7 @@ def translated(error: psycopg.Error, place: str) -> CairnError:
     if isinstance(error, _DENIED):
         return HomeError(f"cannot be used: {said}", place=place)
     if isinstance(error, errors.DataError | errors.ProgramLimitExceeded):
-        return InputRefused(f"PostgreSQL cannot store this: {said}", place=place)
+        return InputRefused(f"PostgreSQL cannot store this: {said}")  # who asks need not know where it is
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return HomeError(f"cannot be reached: {said}", place=place, remedy="check that the server runs")
     return RecordsError(f"the database refused: {said}", place=place)

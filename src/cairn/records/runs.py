@@ -13,6 +13,7 @@ from cairn.records.connection import Connection, Row
 from cairn.records.encoding import Codec, encode
 
 _codec = Codec(Run)
+_MAX_PLACE = 200  # characters
 READ_FIELDS = "r.n, r.body, c.fence, r.archived"  # what `read_row` takes
 READ_FROM = "runs r JOIN claims c ON c.run = r.n"
 _READ = f"SELECT {READ_FIELDS} FROM {READ_FROM}"
@@ -24,10 +25,22 @@ def store(connection: Connection, project: str, location: str) -> int:
     sql = "SELECT n FROM metadata_stores WHERE project = ? AND location = ?"
     row = connection.one(sql, (project, location))
     if row is None:
+        _check_place(project=project, location=location)
         connection.run("INSERT INTO metadata_stores (project, location) VALUES (?, ?)", (project, location))
         row = connection.one(sql, (project, location))
         assert row is not None
     return int(row[0])
+
+
+def _check_place(**names: str) -> None:
+    """They stand in resource names, and in an index of PostgreSQL's, which takes no more than 2704 bytes."""
+    for what, name in names.items():
+        if not 0 < len(name) <= _MAX_PLACE or not name.isprintable() or "/" in name:
+            raise InputRefused(
+                f"{name[:40]!r} is no name of a {what}",
+                place=what,
+                remedy=f"use up to {_MAX_PLACE} printable characters without /",
+            )
 
 
 def projects(connection: Connection) -> list[str]:

@@ -253,6 +253,33 @@ def test_a_token_of_another_list_is_refused(connection):
             paging([], COLUMNS, "t.n", query="one").after(damaged)
 
 
+@pytest.mark.parametrize("value", [10**30, -(1 << 63), 1e300, 1.5, 3, "x", "", "a\x00b"])
+@pytest.mark.parametrize("order", ["name", "size", "state"])
+def test_a_token_with_another_value_is_refused_or_asked_for(connection, order, value):
+    pages = paging([Order(order)], COLUMNS, "t.n")
+    try:
+        after = pages.after(pages.token([value, 3]))
+    except InputRefused:
+        return
+    assert connection.query(f"SELECT t.n FROM filtered t WHERE {after.sql}", after.values) == []
+
+
+def test_a_nul_in_one_thing_does_not_keep_the_others_from_being_found(connection):
+    odd = {"a\x00": "\x00\x00", "b": "\\", "c": "\\u0000", "d": '\\"\x00"\\', "lr": 1.0, "e": "\x01"}
+    plain = {"name": "", "size": 0, "create_time": 0, "archived": False, "state": "good", "tags": {}}
+    filled(connection, [{**plain, "labels": {"x": "\x00"}, "metadata": odd}, {**plain, "labels": {}, "metadata": odd}])
+    wanted = (
+        Comparison(("metadata", "b", "string_value"), "=", "\\"),
+        Comparison(("metadata", "c", "string_value"), "=", "\\u0000"),
+        Comparison(("metadata", "lr", "number_value"), "=", 1),
+        Comparison(("labels", "x"), ":", "*"),
+    )
+    for part in wanted:
+        condition = filtering.compile_filter(part, COLUMNS, connection.dialect)
+        found = connection.query(f"SELECT t.n FROM filtered t WHERE {condition.sql}", condition.values)
+        assert (0,) in found, part
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
