@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cairn.api.tls import Tls
 
 TLS_RECORD = 0x16
-READ_BYTES = 2**16
+READ_BYTES = 2**18  # what asyncio takes from a socket at a time; half of it twice is where a reader pauses
 ACCEPTS_AT_ONCE = 100
 LINGER_SECONDS = 2.0
 _PLAIN_REFUSED = (
@@ -181,7 +181,7 @@ class Listener:
                 with contextlib.suppress(OSError):
                     sock.send(_PLAIN_REFUSED)
                 return None
-        reader = asyncio.StreamReader(READ_BYTES, self._loop)
+        reader = asyncio.StreamReader(READ_BYTES // 2, self._loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=self._loop)
         transport, _ = await self._loop.connect_accepted_socket(
             lambda: protocol,

@@ -9,6 +9,7 @@ import hashlib
 import os
 import secrets
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -74,6 +75,7 @@ class Partial:
         self._lock = threading.Lock()  # a writer whose client is gone must not write to what is opened next
         self.sums = Sums(md5=md5)
         self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
+        self._summing = self.size == 0
 
     @classmethod
     def anew(cls, directory: Path, *, md5: bool = True) -> Partial:
@@ -81,18 +83,33 @@ class Partial:
         return cls(directory / secrets.token_hex(16), md5=md5)
 
     def write(self, content: bytes) -> None:
-        if self.size + len(content) > OBJECT_LIMIT:
+        self.sum([content])
+        self.keep([content])
+
+    def keep(self, contents: Sequence[bytes]) -> None:
+        """A write without its checksum: `sum` takes that, of the same contents, before it or beside it."""
+        size = sum(map(len, contents))
+        if self.size + size > OBJECT_LIMIT:
             raise TooLarge(f"an object holds at most {OBJECT_LIMIT} bytes")
-        rest = memoryview(content)
         try:
             with self._lock:
-                while rest:
-                    rest = rest[os.write(self.descriptor, rest) :]
+                for content in contents:
+                    rest = memoryview(content)
+                    while rest:
+                        rest = rest[os.write(self.descriptor, rest) :]
         except OSError as error:
             raise refused(error, str(self.path)) from None
-        if self.sums.size == self.size:
-            self.sums.add(content)
-        self.size += len(content)
+        self.size += size
+
+    def sum(self, contents: Sequence[bytes]) -> None:
+        if self._summing:
+            for content in contents:
+                self.sums.add(content)
+
+    def go_on(self, sums: Sums) -> None:
+        """With the checksums of what is there already."""
+        if sums.size == self.size:
+            self.sums, self._summing = sums, True
 
     def summed(self) -> Sums:
         """Of all its bytes; read again where they were not seen as they came."""

@@ -105,8 +105,8 @@ class UploadSessions:
         try:
             with self._lock:
                 sums = self._sums.pop(session.id, None)
-            if sums is not None and sums.size == partial.size:
-                partial.sums = sums
+            if sums is not None:
+                partial.go_on(sums)
             yield partial
             with self._lock:
                 self._sums[session.id] = partial.sums

@@ -41,15 +41,24 @@ async def into(partial: Partial, stream: AsyncIterator[bytes], *, skip: int = 0)
             parts.append(chunk)
             size += len(chunk)
             if size >= _BLOCK:
-                block, parts, size = b"".join(parts), [], 0
                 if writing is not None:
                     await writing
-                writing = asyncio.ensure_future(asyncio.to_thread(partial.write, block))
+                writing = asyncio.ensure_future(_taken(partial, parts))
+                parts, size = [], 0
     finally:
         if writing is not None:
             await writing
         if size:
-            await asyncio.to_thread(partial.write, b"".join(parts))
+            await _taken(partial, parts)
+
+
+async def _taken(partial: Partial, parts: list[bytes]) -> None:
+    """Written and summed at the same time: each takes about as long as the bytes take to come."""
+    summing = asyncio.ensure_future(asyncio.to_thread(partial.sum, parts))
+    try:
+        await asyncio.to_thread(partial.keep, parts)
+    finally:
+        await summing
 
 
 def boundary_of(headers: Mapping[str, str]) -> bytes:
