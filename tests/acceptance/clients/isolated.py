@@ -1,7 +1,7 @@
-"""`unshare -n python isolated.py COMMAND…`: brings up the loopback of this network of its own, then is COMMAND."""
+"""`unshare --net python isolated.py`: brings up the loopback of this network of its own, says so, and keeps it until
+its standard input ends."""
 
 import fcntl
-import os
 import socket
 import struct
 import sys
@@ -12,4 +12,5 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     asked = struct.pack("16sH14s", b"lo", 0, b"")
     flags = struct.unpack("16sH14s", fcntl.ioctl(sock, SIOCGIFFLAGS, asked))[1]
     fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH14s", b"lo", flags | IFF_UP, b""))
-os.execvp(sys.argv[1], sys.argv[1:])
+print("up", flush=True)
+sys.stdin.read()

@@ -1,6 +1,8 @@
-"""Nothing is sent to Google: clients run where only loopback can be reached, and what they try is watched."""
+"""Nothing is sent to Google: clients run where only loopback can be reached, and what they try is watched.
 
-import os
+All scripts of test_clients.py that go through the shim run in such a network; here it is shown to be one.
+"""
+
 import re
 import shutil
 import subprocess
@@ -11,65 +13,39 @@ import pytest
 
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(600)]
 
-HERE = Path(__file__).parent
+SCRIPTS = Path(__file__).parent / "scripts"
 
 
-@pytest.fixture(scope="session")
-def isolation(missing_service):
-    """What to put before a command so that it runs in a network of its own, with loopback alone."""
-    unshare = shutil.which("unshare")
-    options = ["-n"] if os.geteuid() == 0 else ["-rn"]
-    prefix = [unshare or "unshare", *options, sys.executable, str(HERE / "isolated.py")]
-    if unshare is None or subprocess.run([*prefix, "true"], capture_output=True).returncode != 0:
-        missing_service("network namespaces", "run as a user that may make them")
+def test_the_scripts_run_where_only_loopback_can_be_reached(installation, loopback_only, missing_service):
+    if loopback_only is None:
+        missing_service("network namespaces", "run as root, or where users may make namespaces, with util-linux")
+    assert installation.within == loopback_only
     outside = "import socket; socket.create_connection(('198.51.100.1', 443), 2)"
-    reached = subprocess.run([*prefix, sys.executable, "-c", outside], capture_output=True, text=True)
+    reached = subprocess.run([*loopback_only, sys.executable, "-c", outside], capture_output=True, text=True)
     assert "unreachable" in reached.stderr, reached.stderr
-    return prefix
+    listed = subprocess.run([*loopback_only, "cat", "/proc/net/dev"], capture_output=True, text=True).stdout
+    assert re.findall(r"^\s*(\S+):", listed, re.M) == ["lo"]
 
 
-@pytest.fixture
-def watched(tmp_path):
-    """What to put before a command so that its connections are written down, and what was written."""
+@pytest.mark.parametrize("client", ["aiplatform2", "aiplatform1", "kfp", "storage"])
+def test_every_kind_of_request_stays_here(installation, client_of, client):
+    found = installation.run_script(client_of(client), "offline.py")
+    assert found[0] == "urllib" and found[-2:] == ["google-auth", "children"] and len(found) >= 5
+
+
+@pytest.mark.parametrize(("client", "script"), [("aiplatform2", "experiments.py"), ("storage", "objects.py")])
+def test_no_connection_is_tried_but_to_loopback(tmp_path, new_installation, client_of, missing_service, client, script):
+    """Where there is a network: what a client tries is the same as on any day, names that it looks up included."""
     strace = shutil.which("strace")
     log = tmp_path / "connections"
-    prefix = [strace, "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(log)] if strace else []
-
-    def elsewhere() -> list[str]:
-        """Attempts that name an address other than loopback."""
-        lines = log.read_text(errors="replace").splitlines() if strace else []
-        named = [line for line in lines if re.search(r"sa_family=AF_INET6?\b", line)]
-        assert named or not strace, "not even loopback was connected to"
-        own = re.compile(r'inet_addr\("127\.|inet_pton\(AF_INET6, "(::1|::ffff:127\.[0-9.]+)"')
-        return [line for line in named if not own.search(line)]
-
-    return prefix, elsewhere
-
-
-@pytest.mark.parametrize("client", ["aiplatform2", "aiplatform1", "storage"])
-def test_every_kind_of_request_stays_here(new_installation, client_of, isolation, client):
-    found = new_installation.run_script(client_of(client), "offline.py", before=isolation)
-    assert found[0] == "urllib" and found[-1] == "children" and len(found) >= 5
-
-
-@pytest.mark.parametrize(
-    ("client", "script"),
-    [
-        ("aiplatform2", "pipeline_jobs.py"),
-        ("aiplatform1", "metadata.py"),
-        ("kfp", "kfp_client.py"),
-        ("storage", "objects.py"),
-    ],
-)
-def test_whole_scripts_run_without_a_network(installation, client_of, isolation, watched, client, script):
-    """The second time, that is: what steps run in is installed by the first one."""
-    prefix, elsewhere = watched
-    assert installation.run_script(client_of(client), script)
-    installation.cairn("stop")
-    try:
-        # the host is started first: it stays, and is none of what is watched
-        started = ["sh", "-c", '"$0" -m cairn env >/dev/null && exec "$@"', sys.executable, *prefix]
-        assert installation.run_script(client_of(client), script, before=[*isolation, *started])
-    finally:
-        installation.cairn("stop")
-    assert elsewhere() == []
+    tracing = [strace or "", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(log)]
+    if strace is None or subprocess.run([*tracing, "true"], capture_output=True).returncode != 0:
+        missing_service("strace", "install it, and let users trace their processes")
+    assert new_installation.cairn("env").returncode == 0  # starts the host, which is none of what is watched
+    python = client_of(client)
+    found = new_installation.cairn("exec", "--", *tracing, python, str(SCRIPTS / script))
+    assert found.returncode == 0, found.stderr[-4000:]
+    named = [line for line in log.read_text(errors="replace").splitlines() if re.search(r"sa_family=AF_INET6?\b", line)]
+    assert named, "not even loopback was connected to"
+    own = re.compile(r'inet_addr\("127\.|inet_pton\(AF_INET6, "(::1|::ffff:127\.[0-9.]+)"')
+    assert [line for line in named if not own.search(line)] == []

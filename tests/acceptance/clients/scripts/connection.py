@@ -4,6 +4,8 @@ import os
 import time
 from urllib.parse import urlsplit
 
+import google.auth
+from google.auth.transport.requests import AuthorizedSession
 from google.cloud import aiplatform
 
 MODE = os.environ.get("CLIENT_MODE", "shim")
@@ -28,6 +30,19 @@ def connect(**more):
         service_account="local@demo.iam.gserviceaccount.com",
         **more,
     )
+
+
+def asked(path):
+    """The server's answer to a GET, as whom the program's credentials are of."""
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    answer = AuthorizedSession(credentials).get((os.environ.get("SERVER_URL") or os.environ["CAIRN_URL"]) + path)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def recorded(job):
+    """A run as Cairn's own API tells it: outputs, tasks, warnings."""
+    return asked("/cairn/v1/runs/" + job.name).json()
 
 
 def unique(stem):

@@ -1,10 +1,10 @@
 """Experiments: what was logged is what the data frame says."""
 
-import math
 import os
 import tempfile
 
-from connection import connect, passed, unique
+import pandas
+from connection import connect, passed, unique, until
 from google.cloud import aiplatform
 from kfp import compiler
 from pipelines import arithmetic
@@ -36,16 +36,22 @@ for number in range(3):
     aiplatform.end_run()
     logged[run] = (params, metrics)
 
-frame = aiplatform.get_experiment_df()
-assert len(frame) == 3, frame
-assert set(frame["experiment_name"]) == {name} and set(frame["run_type"]) == {"system.ExperimentRun"}
-for _, row in frame.iterrows():
-    params, metrics = logged[row["run_name"]]
-    assert row["state"] == "COMPLETE", row
-    for key, value in params.items():
-        assert row[f"param.{key}"] == value, (key, row)
-    for key, value in metrics.items():
-        assert math.isclose(row[f"metric.{key}"], value), (key, row)
+# All of it, and as what: the API knows numbers as doubles.
+expected = pandas.DataFrame(
+    [
+        {
+            "experiment_name": name,
+            "run_name": run,
+            "run_type": "system.ExperimentRun",
+            "state": "COMPLETE",
+            **{f"param.{key}": float(value) if isinstance(value, int) else value for key, value in params.items()},
+            **{f"metric.{key}": value for key, value in metrics.items()},
+        }
+        for run, (params, metrics) in logged.items()
+    ]
+)
+frame = aiplatform.get_experiment_df().sort_values("run_name", ignore_index=True)
+pandas.testing.assert_frame_equal(frame, expected, check_like=True, check_exact=True)
 passed("the data frame equals what was logged")
 
 run = aiplatform.ExperimentRun("run-2", experiment=name)
@@ -64,12 +70,13 @@ path = os.path.join(tempfile.mkdtemp(), "arithmetic.json")
 compiler.Compiler().compile(arithmetic, path)
 job = aiplatform.PipelineJob(
     display_name="in the experiment",
+    job_id=unique("arithmetic"),
     template_path=path,
     parameter_values={"numbers": [1, 2, 3, 4], "factor": 3},
     enable_caching=False,
 )
 job.submit(experiment=name)
-job.wait()
+until(job.done)
 assert job.get_associated_experiment().name == name
 frame = aiplatform.get_experiment_df()
 assert len(frame) == 4, frame
@@ -80,15 +87,19 @@ assert row["metric.half"] == 15.0, row
 passed("a pipeline's parameters and metrics stand in the data frame")
 
 logged_in_run = aiplatform.start_run("with-a-pipeline")
-again = aiplatform.PipelineJob(display_name="logged", template_path=path, parameter_values={"factor": 1})
+again = aiplatform.PipelineJob(
+    display_name="logged", job_id=unique("arithmetic"), template_path=path, parameter_values={"factor": 1}
+)
 again.submit()
 aiplatform.log(pipeline_job=again)
 aiplatform.end_run()
-again.wait()
+until(again.done)
 [pipeline] = aiplatform.ExperimentRun("with-a-pipeline", experiment=name).get_logged_pipeline_jobs()
 assert pipeline.resource_name == again.resource_name
 passed("a pipeline is logged to a run")
 
+aiplatform.ExperimentRun("run-2", experiment=name).delete()
+assert "run-2" not in set(aiplatform.get_experiment_df()["run_name"])
 aiplatform.Experiment(name).delete()
 assert aiplatform.Experiment.get(name) is None
 assert aiplatform.PipelineJob.get(job.resource_name).state == job.state

@@ -16,11 +16,11 @@ def passed(name):
     print("passed:", name, flush=True)
 
 
-def refused(call):
+def refused(call, host="bigquery.googleapis.com"):
     try:
         call()
     except OSError as error:
-        assert "bigquery.googleapis.com" in str(error) and "CAIRN_SHIM_ALLOW" in str(error), error  # noqa: PT017
+        assert host in str(error) and "CAIRN_SHIM_ALLOW" in str(error), error  # noqa: PT017
     else:
         raise AssertionError("a request to another host of Google's went out")
 
@@ -90,6 +90,18 @@ if has("grpc") and has("google.cloud.aiplatform_v1"):
     refused(lambda: grpc.secure_channel("bigquery.googleapis.com:443", ssl))
     refused(lambda: grpc.aio.secure_channel("dns:///bigquery.googleapis.com:443", ssl))
     passed("grpc")
+
+if has("google.auth"):
+    # What google-auth asks of Google in the background of each program: in which regions its account may be used.
+    import google.auth
+    import google.auth.transport.requests
+
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    request = google.auth.transport.requests.Request()
+    credentials.refresh(request)
+    if hasattr(credentials, "_lookup_regional_access_boundary"):
+        refused(lambda: credentials._lookup_regional_access_boundary(request), "iamcredentials.googleapis.com")
+    passed("google-auth")
 
 child = subprocess.run(
     [sys.executable, "-c", f"import urllib.request; urllib.request.urlopen('{OTHERS}')"],

@@ -24,7 +24,7 @@ job = aiplatform.PipelineJob(
 schedule = job.create_schedule(
     cron="TZ=Europe/Berlin * * * * *", display_name=unique("minutely"), max_run_count=1, max_concurrent_run_count=1
 )
-assert schedule.state == "ACTIVE" or schedule.state.name == "ACTIVE", schedule.state
+assert schedule.state.name == "ACTIVE", schedule.state
 assert schedule.cron == "TZ=Europe/Berlin * * * * *", schedule.cron
 assert schedule.max_run_count == 1
 assert schedule.gca_resource.next_run_time is not None
@@ -35,17 +35,6 @@ assert [each.resource_name for each in listed] == [schedule.resource_name]
 again = aiplatform.PipelineJobSchedule.get(schedule.resource_name)
 assert again.display_name == schedule.display_name
 passed("list, get")
-
-# the next minute's tick makes one run, which computes, and then the schedule is completed
-jobs = until(schedule.list_jobs, seconds=75, step=1)
-assert len(jobs) == 1
-run = jobs[0]
-until(lambda: run.state == PipelineState.PIPELINE_STATE_SUCCEEDED, seconds=60)
-tasks = {task.task_name: task for task in aiplatform.PipelineJob.get(run.resource_name).task_details}
-assert dict(tasks["total"].execution.metadata).get("output:Output") == 10
-assert run.gca_resource.schedule_name == schedule.resource_name or not run.gca_resource.schedule_name
-until(lambda: aiplatform.PipelineJobSchedule.get(schedule.resource_name).state.name == "COMPLETED", seconds=20)
-passed("tick, list_jobs")
 
 yearly = aiplatform.PipelineJobSchedule(pipeline_job=job, display_name=unique("yearly"))
 yearly.create(cron="0 3 1 1 *", max_concurrent_run_count=2, service_account="runner@demo.iam.gserviceaccount.com")
@@ -62,6 +51,18 @@ assert changed.max_run_count == 5 and changed.max_concurrent_run_count == 2
 assert changed.display_name.endswith("-changed")
 passed("update")
 assert yearly.list_jobs() == []
+
+# the next minute's tick makes one run, which computes, and then the schedule is completed
+jobs = until(schedule.list_jobs, seconds=75, step=1)
+assert len(jobs) == 1
+run = jobs[0]
+until(lambda: run.state == PipelineState.PIPELINE_STATE_SUCCEEDED, seconds=60)
+whole = aiplatform.PipelineJob.get(run.resource_name)  # a list shows a part
+assert whole.gca_resource.schedule_name == schedule.resource_name, whole.gca_resource.schedule_name
+tasks = {task.task_name: task for task in whole.task_details}
+assert dict(tasks["total"].execution.metadata).get("output:Output") == 10
+until(lambda: aiplatform.PipelineJobSchedule.get(schedule.resource_name).state.name == "COMPLETED", seconds=20)
+passed("tick, list_jobs")
 
 for one in (schedule, yearly):
     name = one.resource_name
