@@ -52,7 +52,7 @@ class Events:
                 after, told = max(after, sequence), True
                 yield event
             if with_logs:
-                for event in await asyncio.to_thread(_log_events, call, run, tails):
+                async for event in _chunks(_log_events(call, run, tails)):
                     told = True
                     yield event
             if state.terminal:
@@ -121,19 +121,15 @@ def _told(entry: JournalEntry) -> dict[str, Any]:
     }
 
 
-def _log_events(call: Call, run: Run, tails: dict[str, LogTail]) -> list[bytes]:
-    found = []
+def _log_events(call: Call, run: Run, tails: dict[str, LogTail]) -> Iterator[bytes]:
+    """What has come since the last look, read no faster than it is taken."""
     for one in choose(call.context.cairn.records.attempts(run.uid), call.first("task"), "all"):
         tail = tails.setdefault(one.uid, LogTail(one))
         for stream, data in tail.more(ended=one.state is not AttemptState.RUNNING):
             text = data.decode(errors="replace")
-            found += [
-                _event(
-                    "log", {"task": one.path, "attempt": one.number, "stream": stream, "text": text[at : at + _TEXT]}
-                )
-                for at in range(0, len(text), _TEXT)
-            ]
-    return found
+            for at in range(0, len(text), _TEXT):
+                piece = {"stream": stream, "text": text[at : at + _TEXT]}
+                yield _event("log", {"task": one.path, "attempt": one.number, **piece})
 
 
 def _event(kind: str, data: Any, sequence: int = 0) -> bytes:
