@@ -4,7 +4,8 @@
 
 What is measured, with a small pipeline and one of 300 KB:
 
-- embedded: an engine in this process, as `cairn run` has it once its imports are done, from `submit` to the step's start
+- embedded: an engine in this process, as `cairn run` has it once its imports are done, from the pipeline's text to the
+  step's start
 - rest, grpc: a server that has run before, from before the request is sent to the step's start
 - cold server: `cairn serve` starts, and the first request of its life; without the start
 

@@ -30,6 +30,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
 Send: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 WORKERS = 8
+PIECE = 256 * 1024  # of an answer, at a time
 CHUNK_SECONDS = 30.0  # for the next part of a body to come
 BODY_SECONDS = 120.0  # for the whole of a body that is read before it is handled
 _DRAINING = b"event: draining\ndata: {}\n\n"  # the last that an event stream says: come back
@@ -172,7 +173,7 @@ class Application:
             if "content-length" not in reply.headers:
                 headers.append((b"content-length", str(len(reply.body)).encode()))
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-            await send({"type": "http.response.body", "body": b"" if head else reply.body})
+            await _send_pieces(b"" if head else reply.body, send)
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         events = reply.content_type.startswith("text/event-stream")
@@ -307,6 +308,15 @@ def _too_large(limit: int) -> TooLarge:
 
 class ClientGone(CairnError):
     """The client closed the connection before its request was complete."""
+
+
+async def _send_pieces(body: bytes, send: Send) -> None:
+    """A long one bit by bit, so that others have their turn and it is not copied as a whole by each layer below."""
+    for start in range(0, len(body) - PIECE, PIECE):
+        await send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": True})
+        await asyncio.sleep(0)
+    last = (len(body) - 1) // PIECE * PIECE if body else 0
+    await send({"type": "http.response.body", "body": body[last:] if last else body})
 
 
 async def _send_chunks(chunks: AsyncIterator[bytes], ends: Sequence[asyncio.Future[Any]], send: Send) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TLS_RECORD = 0x16
 READ_BYTES = 2**18  # what asyncio takes from a socket at a time; half of it twice is where a reader pauses
-ACCEPTS_AT_ONCE = 100
+ACCEPTS_AT_ONCE = 8  # each is some milliseconds of the loop's
 LINGER_SECONDS = 2.0
 _PLAIN_REFUSED = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n"

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from cairn.spec.types import Pipeline
     from cairn.wiring import Cairn
 
+LOOK_PAUSE = 0.05
 LOOK_SECONDS = 0.25  # for runs that others have recorded, when the journal has moved
+TAKE_SECONDS = 0.05  # spent on taking runs, before those that there are have their turn
 ADOPT_SECONDS = 2.0  # for runs whose engine has died
 GRACE_SECONDS = 5.0  # a run is recorded a moment before its own engine claims it
 REFUSED_SECONDS = 60.0  # before a run that could not be taken is tried again
@@ -41,6 +43,7 @@ class EngineHost:
         self._engine: Engine | None = None
         self._stopping = False
         self._head = -1
+        self._next_look = 0.0
         self._next_adoption = 0.0
         self._unclaimed: dict[str, float] = {}  # run uid → since when it is seen without an engine
         self._refused: dict[str, float] = {}
@@ -114,10 +117,12 @@ class EngineHost:
         self.failed()
 
     def _turn(self, engine: Engine) -> None:
-        while self._asked and not self._stopping:
+        until = time.monotonic() + TAKE_SECONDS
+        while self._asked and not self._stopping and time.monotonic() < until:
             self._carry_out(engine, *self._asked.popleft())
-        self._look(engine)
-        engine.turn(LOOK_SECONDS)
+        if not self._asked:
+            self._look(engine, until)
+        engine.turn(0.0 if self._asked or not self._next_adoption else LOOK_SECONDS)
         while self._resumed:
             self._resumed.pop().set_result(None)
         engine.finished.clear()
@@ -132,7 +137,8 @@ class EngineHost:
         self, engine: Engine, run: Run, pipeline: Pipeline | None, renewed: bool, answer: Future[None] | None
     ) -> None:
         if answer is None:
-            if run.uid not in engine.machines:
+            # between its being recorded and its being offered it may have been seen, and even have ended
+            if run.uid not in engine.machines and not self._has_ended(run.uid):
                 self._take(engine, run, pipeline)
             return
         try:
@@ -142,22 +148,38 @@ class EngineHost:
         else:
             self._resumed.append(answer)
 
-    def _look(self, engine: Engine) -> None:
+    def _has_ended(self, uid: str) -> bool:
+        try:
+            return self.cairn.records.run(uid).state.terminal
+        except CairnError:  # `_take` says what it is
+            return False
+
+    def _look(self, engine: Engine, until: float) -> None:
         now = time.monotonic()
+        if now < self._next_look:  # the journal moves with every turn
+            return
         try:
             head = self.cairn.records.head()
             if head != self._head or now >= self._next_adoption:
                 self._head = head
                 self._next_adoption = now + ADOPT_SECONDS
-                self._adopt(engine)
+                self._adopt(engine, until)
         except RecordsBusy as error:  # it looks again
             _log.warning("the records cannot be looked at: %s", error)
+        done = time.monotonic()
+        self._next_look = done + max(LOOK_PAUSE, 4 * (done - now))  # with many runs it takes a while
 
-    def _adopt(self, engine: Engine) -> None:
+    def _adopt(self, engine: Engine, until: float) -> None:
+        """Those that are to be had; when it takes longer than `until`, the rest after the engine's next turn."""
         now = time.monotonic()
         still: dict[str, float] = {}
+        taken = False
         for run in self.cairn.records.open_runs():
             if self._stopping:
+                return
+            if taken and time.monotonic() > until:
+                self._next_adoption = 0.0
+                self._unclaimed |= still
                 return
             if run.uid in engine.machines or self.cairn.records.claimed(run.uid) is not None:
                 continue
@@ -165,6 +187,7 @@ class EngineHost:
             ours = run.settings.detached or run.fence > 0 or now - since >= GRACE_SECONDS
             if ours and now >= self._refused.get(run.uid, 0.0):
                 self._take(engine, run, None)
+                taken = True
         self._unclaimed = still
 
     def _take(self, engine: Engine, run: Run, pipeline: Pipeline | None) -> None:

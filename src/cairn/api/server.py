@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from cairn.wiring import Cairn
 
 TWICE_SECONDS = 0.3  # timeout(1) and others signal a process, and then its group
+SWITCH_SECONDS = (
+    0.001  # eight threads that compute would keep the event loop waiting for eight times 5 ms, at each turn
+)
 _log = logging.getLogger("cairn.server")
 
 
@@ -103,11 +109,14 @@ class Server:
 
     def run(self, ready: Callable[[], None] | None = None) -> None:
         """Serve until `stop`. `ready` is called once requests are answered. Raises what the engine has failed with."""
+        switching = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
         self.engine_host.start()
         self.ticker.start()
         try:
             asyncio.run(self._serve(ready))
         finally:
+            sys.setswitchinterval(switching)
             for one in self._sockets:
                 one.close()
             self.application.close()
@@ -169,6 +178,8 @@ class Server:
             self.tls,
             plain_from_anywhere=plain,
         )
+        if threading.current_thread() is threading.main_thread():
+            gc.freeze()  # the process is the server's: what is loaded stays, and looking through it takes 50 ms each time
         listener.open()
         if ready is not None:
             self._loop.call_soon(ready)

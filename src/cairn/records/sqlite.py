@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -19,6 +21,20 @@ _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_CORRUPTFS", "SQLITE
 _RESTORE = "restore a backup into an empty home: `cairn restore`"
 
 
+class _WriteTurn:
+    """Whose turn it is to write among the threads of this process: they wait for each other here, woken when it is
+    theirs, and only the first of them polls for what other processes hold."""
+
+    __slots__ = ("__weakref__", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+_turns: weakref.WeakValueDictionary[str, _WriteTurn] = weakref.WeakValueDictionary()  # by the file's path
+_turns_lock = threading.Lock()
+
+
 class SqliteConnection:
     """See `Connection`. `place` is the file's path."""
 
@@ -26,6 +42,9 @@ class SqliteConnection:
 
     def __init__(self, path: str, *, busy_timeout_seconds: float = 60.0) -> None:
         self.place = path
+        with _turns_lock:
+            self._turn = _turns.setdefault(path, _WriteTurn())
+        self._has_turn = False
         self._patience = busy_timeout_seconds
         self._mark: watermark.Watermark | None = None
         self._writes = 0
@@ -93,7 +112,16 @@ class SqliteConnection:
         self.run(f"PRAGMA foreign_keys = {'ON' if checked else 'OFF'}")
 
     def begin(self) -> None:
-        self.run("BEGIN IMMEDIATE")
+        if not self._has_turn:
+            self._has_turn = self._turn.lock.acquire(timeout=self._patience)
+            if not self._has_turn:
+                raise self._too_busy()
+        try:
+            self.run("BEGIN IMMEDIATE")
+        except BaseException:
+            if not self._raw.in_transaction:
+                self._end_turn()
+            raise
 
     def begin_reading(self) -> None:
         self.run("BEGIN")
@@ -101,13 +129,21 @@ class SqliteConnection:
 
     def commit(self) -> None:
         self.run("COMMIT")
+        self._end_turn()
 
     def rollback(self) -> None:
-        if self._raw.in_transaction:
-            try:
+        try:
+            if self._raw.in_transaction:
                 self._raw.execute("ROLLBACK")
-            except sqlite3.Error:
-                pass  # some errors roll back by themselves; the first error is the one to report
+        except sqlite3.Error:
+            pass  # some errors roll back by themselves; the first error is the one to report
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._turn.lock.release()
 
     def acknowledged(self, writes: int) -> None:
         self._writes = writes
@@ -186,6 +222,7 @@ class SqliteConnection:
 
     def close(self) -> None:
         self._raw.close()
+        self._end_turn()
         if self._mark is not None:
             self._mark.record_close(self._writes)  # the last connection's close has moved the log into the file
             self._mark.close()
@@ -197,8 +234,7 @@ class SqliteConnection:
         pause = 0.0005
         while _name(error).startswith(_BUSY) and not self._raw.in_transaction:
             if time.monotonic() >= give_up:
-                message = f"another process has held the database for more than {self._patience:g} s"
-                raise RecordsBusy(message, place=self.place) from error
+                raise self._too_busy() from error
             time.sleep(pause * (0.5 + time.perf_counter_ns() % 997 / 1994))  # each process another share of it
             pause = min(pause * 1.5, 0.02)
             try:
@@ -206,6 +242,9 @@ class SqliteConnection:
             except sqlite3.Error as next_error:
                 error = next_error
         raise translated(error, self.place) from error
+
+    def _too_busy(self) -> RecordsBusy:
+        return RecordsBusy(f"others have held the database for more than {self._patience:g} s", place=self.place)
 
 
 def _name(error: sqlite3.Error) -> str:
