@@ -74,5 +74,5 @@ def _above(query: Query) -> str | None:
 
 def _info(bucket: str, meta: Any) -> StoredObject:
     moment = round(meta["last_modified"].timestamp() * 1_000_000)
-    generation = int(meta["version"]) if meta["version"] else max(1, moment)
+    generation = int(meta["version"] or 0)
     return StoredObject(bucket, meta["path"], meta["size"], generation, created=moment, updated=moment)

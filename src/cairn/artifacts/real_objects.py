@@ -8,6 +8,7 @@ client sent to us is never sent on. What obstore cannot carry is refused by its 
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ _PART_BYTES = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 4
 # With a condition, obstore sends an object in one request, out of memory.
 CONDITIONED_BYTES = 256 * 1024 * 1024
+_METADATA = re.compile(r"[a-z0-9_.-]{1,200}")  # it becomes a header, whose case is not kept
 _NAMED = {
     "Content-Type": "content_type",
     "Content-Encoding": "content_encoding",
@@ -374,6 +376,15 @@ def _sent(attributes: Attributes) -> dict[str, str]:
     named = {theirs: value for theirs, ours in _NAMED.items() if (value := getattr(attributes, ours))}
     if attributes.storage_class not in {"", "STANDARD"}:
         named["Storage-Class"] = attributes.storage_class
+    for name, value in (*attributes.metadata.items(), *named.items()):
+        if not value.isascii() or not value.isprintable():
+            raise InputRefused("an attribute of an object in a real bucket must be printable ASCII", place=name)
+    for name in attributes.metadata:
+        if not _METADATA.fullmatch(name):
+            raise InputRefused(
+                "a name of metadata in a real bucket must be of lower case letters, digits, '-', '_' and '.'",
+                place=name,
+            )
     return {**attributes.metadata, **named}
 
 

@@ -67,21 +67,22 @@ def time_text(microseconds: int) -> str:
 def object_json(info: StoredObject, base: str) -> dict[str, Any]:
     """`base`: the server's URL as the client named it."""
     path = f"/storage/v1/b/{quote(info.bucket, safe='')}/o/{quote(info.name, safe='')}"
+    known = info.generation > 0
     told: dict[str, Any] = {
         "kind": "storage#object",
         "id": f"{info.bucket}/{info.name}/{info.generation}",
         "selfLink": f"{base}{path}",
-        "mediaLink": f"{base}/download{path}?generation={info.generation}&alt=media",
+        "mediaLink": f"{base}/download{path}?{f'generation={info.generation}&' if known else ''}alt=media",
         "name": info.name,
         "bucket": info.bucket,
-        "generation": str(info.generation),
-        "metageneration": str(info.metageneration),
         "size": str(info.size),
-        "etag": info.etag,
         "timeCreated": time_text(info.created),
         "updated": time_text(info.updated),
         "timeStorageClassUpdated": time_text(info.created),
     }
+    if known:  # clients ask for the generation that they were told
+        told["generation"], told["metageneration"] = str(info.generation), str(info.metageneration)
+        told["etag"] = info.etag
     if info.crc32c:
         told["crc32c"] = info.crc32c
     if info.md5 and not info.components:

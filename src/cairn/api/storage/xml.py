@@ -97,10 +97,10 @@ def _listed(call: Call) -> Reply:
 
 
 def _entry(info: StoredObject) -> str:
+    known = f"<Generation>{info.generation}</Generation><ETag>&quot;{info.etag}&quot;</ETag>" if info.generation else ""
     return (
-        f"<Contents><Key>{escape(info.name)}</Key><Generation>{info.generation}</Generation>"
-        f"<LastModified>{resources.time_text(info.updated)}</LastModified>"
-        f"<ETag>&quot;{info.etag}&quot;</ETag><Size>{info.size}</Size></Contents>"
+        f"<Contents><Key>{escape(info.name)}</Key>{known}"
+        f"<LastModified>{resources.time_text(info.updated)}</LastModified><Size>{info.size}</Size></Contents>"
     )
 
 

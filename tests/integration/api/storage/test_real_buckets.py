@@ -149,6 +149,54 @@ def test_a_large_object_goes_up_resumed_and_comes_down_whole(ours, cloud):
     assert list((ours.home / "buckets" / ".cairn" / "partial").iterdir()) == []
 
 
+def test_names_arrive_as_they_are_or_are_refused(ours, cloud):
+    taken = [
+        "a:b",
+        "a b",
+        "a?b",
+        "a+b&c",
+        "a~b*c",
+        "100%",
+        "日本/é",
+        "..a",
+        "a..b",
+        "x" * 255,
+        "-rf",
+        "o/b/c",
+        "acl",
+        "[{|}]^`",
+    ]
+    for name in taken:
+        assert put(ours, name, name.encode()).status == 200, name
+        assert (tree(cloud) / name).read_bytes() == name.encode()
+        assert read(ours, name).content == name.encode()
+    assert [one["name"] for one in ours.get("/storage/v1/b/far/o").json["items"]] == sorted(taken)
+    for name in taken:
+        assert ours.delete(place(name)).status == 204, name
+    for name in ("a//b", "/a", "..", "a/../b", "x\\y", "n\0", "dir/"):
+        assert put(ours, name).status == 400 and read(ours, name).status in (400, 404), name
+    assert list(tree(cloud).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "status", "told"),
+    [
+        ({"metadata": {"k": "ä"}}, 400, "k: "),
+        ({"metadata": {"a b": "x"}}, 400, "a b: "),
+        ({"metadata": {"Team": "x"}}, 400, "lower case"),
+        ({"contentDisposition": "attachment; filename=ä"}, 400, "Content-Disposition"),
+        ({"customTime": "2026-01-01T00:00:00Z"}, 501, "customTime"),
+    ],
+)
+def test_attributes_that_cannot_be_carried_are_refused(ours, cloud, resource, status, told):
+    query = {"uploadType": "resumable", "name": "x"}
+    started = ours.request("POST", "/upload/storage/v1/b/far/o", resource, query=query)
+    session = started.headers["location"].removeprefix(ours.url)
+    answer = ours.request("PUT", session, b"x", headers={"Content-Range": "bytes 0-0/1"})
+    assert answer.status == status and told in answer.error, answer
+    assert list(tree(cloud).iterdir()) == []
+
+
 @pytest.mark.parametrize(("source", "target"), [("far", "far"), ("far", "here"), ("here", "far")])
 @pytest.mark.parametrize("how", ["copyTo", "rewriteTo"])
 def test_copies_between_here_and_there(ours, cloud, source, target, how):

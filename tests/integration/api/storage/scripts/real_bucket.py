@@ -28,6 +28,12 @@ copied = bucket.copy_blob(blob, bucket, "copies/of/one")
 assert copied.download_as_bytes() == b"hello"
 bucket.rename_blob(copied, "renamed")
 assert [one.name for one in client.list_blobs(bucket, prefix="r")] == ["renamed"]
+for name in ("listed/1", "listed/2"):
+    bucket.blob(name).upload_from_string(name)
+for listed in client.list_blobs(bucket, prefix="listed/"):
+    assert listed.download_as_bytes() == listed.name.encode() and listed.updated is not None
+    listed.delete()
+assert list(client.list_blobs(bucket, prefix="listed/")) == []
 blob.delete()
 assert not bucket.blob("copies/of/one").exists() and not bucket.blob(blob.name).exists()
 try:
