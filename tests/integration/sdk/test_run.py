@@ -74,10 +74,10 @@ def test_what_is_wrong_is_refused(home, pipelines):
 
 
 def test_html_is_escaped(home, pipelines):
-    run = cairn.run(pipelines / "slow.yaml", {"seconds": 0.0}, name="<b>bold</b>")
+    run = cairn.run(pipelines / "slow.yaml", {"seconds": 0.0}, name="<b>bold")
     html = run._repr_html_()
     assert "<b>" not in html
-    assert "&lt;b&gt;bold&lt;/b&gt;" in html
+    assert "&lt;b&gt;bold" in html
     assert "SUCCEEDED" in html
     assert html.count("<table>") == html.count("</table>") == 2
 
