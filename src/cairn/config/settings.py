@@ -39,7 +39,8 @@
     seal = true                     # published files are made read-only
     allow_private_hosts = false     # an importer may name http(s) hosts on private networks
 
-    [buckets]                       # "gs://name" = "real" needs a cloud store; without an entry it is a directory here
+    [buckets]                       # "gs://name" = "real" or "real:PROJECT": in its own store; without an entry it is a
+                                    # directory here
 
     [server]                        # `cairn serve`
     host = "127.0.0.1"              # any other than loopback needs logins, and TLS or behind_proxy
