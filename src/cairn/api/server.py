@@ -179,7 +179,7 @@ class Server:
             plain_from_anywhere=plain,
         )
         if threading.current_thread() is threading.main_thread():
-            gc.freeze()  # the process is the server's: what is loaded stays, and looking through it takes 50 ms each time
+            gc.freeze()  # the process is the server's: what is loaded stays, and to look through it takes 50 ms
         listener.open()
         if ready is not None:
             self._loop.call_soon(ready)
