@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -135,9 +136,12 @@ class Upkeep:
 
     def _paths(self, uris: Collection[str]) -> set[str]:
         """Of those that lie in the home's store: the only ones that are ours to remove."""
-        found = (self.store.path_of(uri) for uri in uris)
-        inside = f"{self.home.store}/"
-        return {path for path in found if path is not None and path.startswith(inside)}
+        found, inside = set[str](), f"{self.home.store}/"
+        for uri in uris:
+            if uri.startswith("/") or uri[:5].lower() == "file:":
+                with suppress(InputRefused):  # clients record whatever they like: it is nowhere
+                    found.add(self.store.path_of(uri) or "")
+        return {path for path in found if path.startswith(inside)}
 
     def _tree_of_deleted(self, path: str) -> str:
         """The directory in the store of a run that was deleted before, but whose artifact another run still used."""

@@ -121,3 +121,16 @@ def test_schemas_are_built_in_and_registered(shared_server, store):
     assert shared_server.post(f"{store}/metadataSchemas", body).status == 409
     for wrong in ("[", "type: object", "&a [*a]"):
         assert shared_server.post(f"{store}/metadataSchemas", {**body, "schema": wrong}).status == 400
+
+
+def test_an_artifact_that_is_nowhere_keeps_no_run_from_being_deleted(server, pipeline_of):
+    """Whatever clients of any project record as its URI."""
+    others = PARENT.format("others") + "/metadataStores/default/artifacts"
+    for uri in ("hello", "../x", "/a/../b", "file://x", "gs://../x", "gs://", "s3://B B/x", "://", "bq://a.b.c", "~"):
+        assert server.post(others, {"uri": uri}).status == 200
+    pipeline = pipeline_of("gone", write="echo hi")
+    made = server.post(f"{PARENT.format('mine')}/pipelineJobs", {"pipelineSpec": pipeline}).json["name"]
+    assert server.ended(made)["state"] == "PIPELINE_STATE_SUCCEEDED"
+    assert server.delete(f"/v1/{made}").json.get("done"), made
+    assert server.get(f"/v1/{made}").status == 404
+    assert not [*(server.home / "runs").iterdir()]
