@@ -190,8 +190,8 @@ def _check_texts(noun: str, name: str, display_name: str, description: str, tags
             raise InputRefused(f"a {noun}'s {what} has at most {MAX_NAME} printable characters")
     if len(description) > MAX_TEXT:
         raise InputRefused(f"a {noun}'s description has at most {MAX_TEXT} characters")
-    if len(tags) > MAX_TAGS or any(len(text) > MAX_TAG for pair in tags.items() for text in pair):
-        raise InputRefused(f"a {noun} has at most {MAX_TAGS} tags of at most {MAX_TAG} characters")
+    if len(tags) > MAX_TAGS or any(len(text) > MAX_TAG or "\x00" in text for pair in tags.items() for text in pair):
+        raise InputRefused(f"a {noun} has at most {MAX_TAGS} tags of at most {MAX_TAG} characters, none of them NUL")
 
 
 def _pipeline_document(pipeline: UploadedPipeline) -> Document:

@@ -17,8 +17,8 @@ MAX_COUNT = 2**63 - 1
 def check(schedule: Schedule) -> None:
     """Raises InputRefused with the field."""
     times_of(schedule)
-    if len(schedule.display_name) > MAX_NAME:
-        raise InputRefused(f"is longer than {MAX_NAME} characters", place="display_name")
+    if len(schedule.display_name) > MAX_NAME or "\x00" in schedule.display_name:
+        raise InputRefused(f"is longer than {MAX_NAME} characters, or holds NUL", place="display_name")
     for name in ("max_run_count", "max_concurrent_run_count", "max_concurrent_active_run_count", "start", "end"):
         if not 0 <= getattr(schedule, name) <= MAX_COUNT:
             raise InputRefused(f"{getattr(schedule, name)} is not possible", place=name)

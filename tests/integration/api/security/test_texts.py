@@ -20,6 +20,10 @@ def requests(pipeline):
         yield "labels", *own(labels={text: "x"})
         yield "labels", *own(labels={"x": text})
         yield "display_name", "/apis/v2beta1/runs", {"display_name": text, "pipeline_spec": pipeline}
+        yield "tags", "/apis/v2beta1/pipelines", {"name": "t", "tags": {text: text}}
+        trigger = {"trigger": {"cron_schedule": {"cron": "0 0 0 1 1 *"}}, "max_concurrency": "1"}
+        recurring = {"display_name": text, "pipeline_spec": pipeline, "mode": "DISABLE", **trigger}
+        yield "display_name", "/apis/v2beta1/recurringruns", recurring
         yield "project", "/apis/v2beta1/experiments", {"display_name": "e", "namespace": text}
         for name in ("schemaTitle", "displayName", "schemaVersion"):
             for noun in ("artifacts", "executions", "contexts"):
