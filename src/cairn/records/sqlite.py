@@ -35,6 +35,15 @@ _turns: weakref.WeakValueDictionary[str, _WriteTurn] = weakref.WeakValueDictiona
 _turns_lock = threading.Lock()
 
 
+def _forget_turns() -> None:
+    """In a forked child: the threads that had them are not there."""
+    global _turns, _turns_lock
+    _turns, _turns_lock = weakref.WeakValueDictionary(), threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_turns)
+
+
 class SqliteConnection:
     """See `Connection`. `place` is the file's path."""
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from cairn.domain.runs import TaskOutputs
 from cairn.engine.ports import Batch
 from cairn.errors import HomeError, RecordsBusy, StorageFull
 from cairn.records import open_records, owners, watermark
+from cairn.records.sqlite import SqliteConnection
 from cairn.testing.records import MACHINE, a_run, a_task
 
 WRITER = """
@@ -237,6 +239,44 @@ def test_patience_ends_with_an_error_that_loses_nothing(database: Path) -> None:
         threading.Timer(0.1, lambda: locker.execute("ROLLBACK")).start()
         assert records.create_run(run, "{}") == run
     locker.close()
+
+
+def test_threads_of_one_process_wait_for_each_other_without_polling(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polled: list[float] = []
+    with open_records(database, capacity=MACHINE) as records, open_records(database, capacity=MACHINE) as others:
+        monkeypatch.setattr(time, "sleep", polled.append)
+        with ThreadPoolExecutor(8) as threads:
+            made = threads.map(lambda n: (records, others)[n % 2].create_run(a_run(), "{}").uid, range(200))
+            assert len(set(made)) == 200
+        assert polled == []
+
+
+def test_patience_with_a_thread_ends_too_and_its_turn_is_given_back(database: Path) -> None:
+    fill(database, runs=1)
+    with open_records(database, capacity=MACHINE, busy_timeout_seconds=0.2) as records:
+        with open_records(database, capacity=MACHINE) as holder:
+            holder._connection().begin()
+            with pytest.raises(RecordsBusy):
+                records.create_run(a_run(), "{}")
+        assert records.create_run(a_run(), "{}")  # closing has ended the other's transaction
+
+
+def test_a_forked_child_does_not_wait_for_threads_that_it_has_not(database: Path) -> None:
+    with open_records(database, capacity=MACHINE) as records:
+        connection = records._connection()
+        connection.begin()
+        child = os.fork()
+        if child == 0:
+            failed = 1
+            try:
+                elsewhere = SqliteConnection(str(database), busy_timeout_seconds=0.2)
+                failed = 0 if elsewhere._turn.lock.acquire(timeout=0) else 2
+            finally:
+                os._exit(failed)
+        assert os.waitpid(child, 0)[1] == 0
+        connection.rollback()
 
 
 def test_a_database_that_was_removed_under_its_watermark_is_not_made_anew_in_silence(database: Path) -> None:

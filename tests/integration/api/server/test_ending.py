@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
 
@@ -129,3 +130,22 @@ def test_a_drain_of_less_than_nothing_is_refused(tmp_path):
     (tmp_path / "config.toml").write_text("[server]\ndrain_seconds = -1\n")
     with pytest.raises(ConfigurationError, match="drain_seconds"):
         open_cairn(str(tmp_path))
+
+
+def test_the_background_host_says_why_and_has_no_line_for_each_request(cairn_home):
+    variables = {**os.environ, "CAIRN_HOME": str(cairn_home)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cairn.api.background"], env=variables, text=True, stderr=subprocess.PIPE
+    )
+    ready = process.stderr.readline()
+    while " at http://" not in ready:
+        assert ready, "it has ended"
+        ready = process.stderr.readline()
+    url = ready.split()[-1]
+    for _ in range(3):
+        assert urllib.request.urlopen(f"{url}/cairn/v1/runs", timeout=20).status == 200
+    process.terminate()
+    _, log = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "SIGTERM was received" in log
+    assert "GET" not in log
