@@ -30,7 +30,7 @@ class UpkeepRecords(Protocol):
     def delete_run(self, run_uid: str) -> Any:
         """What is left without a reference: `uris`, `directories`."""
 
-    def referenced(self) -> set[str]: ...
+    def referenced(self, trees: Collection[str] = ()) -> set[str]: ...
 
     def open_runs(self) -> list[Run]: ...
 
@@ -89,11 +89,14 @@ class Upkeep:
     def delete(self, run: Run) -> int:
         """Delete a run and what only it refers to; the bytes freed. Raises InputRefused while an engine runs it."""
         freed = self.records.delete_run(run.uid)
-        referenced = _Kept(self._paths(self.records.referenced()))
-        gone: list[str] = [path for path in self._paths(freed.uris) if not referenced.touch(path)]
-        trees = set(filter(None, map(self._tree_of_deleted, gone)))
-        if "://" not in run.pipeline_root:  # a bucket is the user's, also where it is a directory here
-            trees.add(f"{run.pipeline_root or self.home.store}/{run.pipeline_name}/{run.uid}")
+        paths = self._paths(freed.uris)
+        # A bucket is the user's, also where it is a directory here.
+        root = self.home.store if "://" in run.pipeline_root else run.pipeline_root or self.home.store
+        own = f"{root}/{run.pipeline_name}/{run.uid}"
+        near = {own, *map(self._tree_of, paths)}  # not all that is recorded: that may be very much
+        referenced = _Kept(self._paths(self.records.referenced(near)))
+        gone: list[str] = [path for path in paths if not referenced.touch(path)]
+        trees = {own, *filter(None, map(self._tree_of_deleted, gone))}
         gone += [tree for tree in trees if not referenced.touch(tree)]
         gone += [*freed.directories, f"{self.home.runs}/{run.uid}"]
         return sum(self._remove(path) for path in gone)
@@ -142,6 +145,11 @@ class Upkeep:
                 with suppress(InputRefused):  # clients record whatever they like: it is nowhere
                     found.add(self.store.path_of(uri) or "")
         return {path for path in found if path.startswith(inside)}
+
+    def _tree_of(self, path: str) -> str:
+        """The directory in the store of the run that has made it."""
+        parts = path.removeprefix(f"{self.home.store}/").split("/")
+        return "/".join((str(self.home.store), *parts[:2]))
 
     def _tree_of_deleted(self, path: str) -> str:
         """The directory in the store of a run that was deleted before, but whose artifact another run still used."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
+
 import msgspec
 
 from cairn.errors import InputRefused
 from cairn.records import claims
 from cairn.records.connection import Connection
 from cairn.records.lineage import BY_URI, is_foreign
+
+# How URIs are indexed: what is compared, and by how many characters.
+_URIS = (("artifacts", "substr(uri, 1, 200)", 200), ("spills", "uri", None))
 
 
 class Freed(msgspec.Struct, frozen=True):
@@ -45,9 +50,30 @@ def delete(connection: Connection, run_uid: str, run: int) -> Freed:
     return Freed(tuple(dict.fromkeys(uris)), tuple(path for (path,) in directories if path))
 
 
-def referenced(connection: Connection) -> set[str]:
-    rows = connection.query("SELECT uri FROM artifacts UNION SELECT uri FROM spills")
-    return {uri for (uri,) in rows if uri}
+def referenced(connection: Connection, trees: Collection[str] = ()) -> set[str]:
+    """Of everything; with `trees`, what is one of these directories, lies below one or holds one."""
+    if not trees:
+        return {uri for (uri,) in connection.query("SELECT uri FROM artifacts UNION SELECT uri FROM spills") if uri}
+    found: set[str] = set()
+    for path in trees:
+        for scheme in ("", "file://"):
+            below = f"{scheme}{path}/"
+            names = [scheme + name for name in (path, *_parents(path))]
+            for table, column, length in _URIS:
+                sql = f"SELECT uri FROM {table} WHERE {column} BETWEEN ? AND ? OR {column} IN ({_marks(names)})"
+                values = [value[:length] for value in (below, f"{below}\U0010ffff", *names)]
+                rows = connection.query(sql, values)
+                found.update(uri for (uri,) in rows if uri.startswith(below) or uri in names)
+    return found
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ",".join("?" * len(values))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _drop_artifacts(connection: Connection, numbers: list[int]) -> list[str]:

@@ -429,9 +429,10 @@ class Records(metadata_writes.MetadataWrites):
         self._numbers.pop(run_uid, None)
         return freed
 
-    def referenced(self) -> set[str]:
-        """URIs of every artifact and spilled parameter that a remaining run refers to."""
-        return self._read(deletion.referenced)
+    def referenced(self, trees: Collection[str] = ()) -> set[str]:
+        """URIs of every artifact and spilled parameter that a remaining run refers to; `trees`: only of those that are
+        one of these directories, lie below one or hold one."""
+        return self._read(deletion.referenced, trees)
 
     def verify(self) -> list[str]:
         """What is wrong with the database, read in full; empty when nothing is."""

@@ -639,6 +639,13 @@ class RecordsConformance(MetadataConformance):
         assert sorted(freed.uris) == ["/spill/own", "/store/own"]
         assert freed.directories == (attempt.directory,)
         assert records.referenced() == {"/store/shared", "/spill/shared"}
+        for trees, near in (
+            (["/store"], {"/store/shared"}),
+            (["/store/shared/below/it", "/sto", "/store/share"], {"/store/shared"}),
+            (["/spill/shared"], {"/spill/shared"}),
+            (["/elsewhere", "/store/" + "long" * 100], set()),
+        ):
+            assert records.referenced(trees) == near, trees
         assert records.cached(SCOPE, ["key"]) == {}
         assert {entry.run_uid for entry in records.journal(0)} == {other.uid}
         for read in (records.run, records.tasks, records.delete_run):
