@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from obstore import GetOptions
-    from obstore.store import RetryConfig
+    from obstore.store import ClientConfig, RetryConfig
 
     from cairn.artifacts.objects import LocalObjects, Source
 
@@ -128,9 +128,15 @@ class RealObjects:
         from obstore.store import GCSStore
 
         plain = os.environ.get("GOOGLE_BASE_URL", "").startswith("http://")
+        # Not for a whole transfer: its pace is the client's. A store that is silent is given up.
+        options: ClientConfig = {
+            "allow_http": plain,
+            "timeout": timedelta(days=1),
+            "read_timeout": timedelta(seconds=60),
+        }
         retries: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
         try:
-            return GCSStore(self.bucket, client_options={"allow_http": plain}, retry_config=retries)
+            return GCSStore(self.bucket, client_options=options, retry_config=retries)
         except BaseError as error:
             raise ConfigurationError(f"the store's credentials cannot be used: {_first_line(error)}") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from email.utils import formatdate
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from cairn.api.access import Role
 from cairn.api.http import Call, Reply
 from cairn.api.storage.asking import bucket_for, conditions, number
+from cairn.api.storage.threads import apart
 from cairn.domain.objects import Conditions, StoredObject
 from cairn.errors import PreconditionFailed
 
@@ -23,7 +23,7 @@ _RANGE = re.compile(r"^bytes=(\d{0,19})-(\d{0,19})$", re.ASCII)
 
 
 async def download(call: Call) -> Reply:
-    opened = await asyncio.to_thread(_open, call)
+    opened = await apart(call, _open, call)
     info = opened.info
     headers = _headers(info)
     content_type = _header(info.attributes.content_type) or "application/octet-stream"
@@ -47,8 +47,8 @@ async def download(call: Call) -> Reply:
         opened.close()
         return Reply(200 if start == end else status, b"", content_type, headers)
     if end - start <= _BLOCK:
-        return Reply(status, await asyncio.to_thread(_read, opened, start, end), content_type, headers)
-    return Reply(status, _stream(opened, start, end), content_type, headers)
+        return Reply(status, await apart(call, _read, opened, start, end), content_type, headers)
+    return Reply(status, _stream(call, opened, start, end), content_type, headers)
 
 
 def _open(call: Call) -> OpenObject | RealOpenObject:
@@ -63,18 +63,17 @@ def _read(opened: OpenObject | RealOpenObject, start: int, end: int) -> bytes:
     return content
 
 
-async def _stream(opened: OpenObject | RealOpenObject, start: int, end: int) -> AsyncIterator[bytes]:
+async def _stream(call: Call, opened: OpenObject | RealOpenObject, start: int, end: int) -> AsyncIterator[bytes]:
     """One block is read while the one before is sent."""
-    loop = asyncio.get_running_loop()
     try:
-        coming = loop.run_in_executor(None, opened.read, start, min(_BLOCK, end - start))
+        coming = apart(call, opened.read, start, min(_BLOCK, end - start))
         while start < end:
             block = await coming
             if not block:
                 raise ConnectionAbortedError("the file became shorter while it was sent")
             start += len(block)
             if start < end:
-                coming = loop.run_in_executor(None, opened.read, start, min(_BLOCK, end - start))
+                coming = apart(call, opened.read, start, min(_BLOCK, end - start))
             yield block
     finally:
         opened.close()

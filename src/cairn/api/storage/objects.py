@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack
 from typing import Any
 
@@ -21,6 +20,7 @@ from cairn.api.storage.asking import (
     number,
     page_size,
 )
+from cairn.api.storage.threads import apart
 from cairn.domain.objects import COMPOSE_LIMIT, Attributes, Conditions, Query, StoredObject
 from cairn.errors import InputRefused, PreconditionFailed, Unimplemented
 
@@ -31,7 +31,7 @@ async def get(call: Call) -> Reply:
     """Metadata, or with alt=media the bytes."""
     if call.first("alt") == "media":
         return await media.download(call)
-    return await asyncio.to_thread(_get, call)
+    return await apart(call, _get, call)
 
 
 def _get(call: Call) -> Reply:
@@ -111,7 +111,7 @@ def delete(call: Call) -> Reply:
 
 
 async def copy(call: Call) -> Reply:
-    info = await asyncio.to_thread(_copied, call)
+    info = await apart(call, _copied, call)
     return answer(call, resources.object_json(info, call.base_url))
 
 
@@ -119,7 +119,7 @@ async def rewrite(call: Call) -> Reply:
     """Always done at once, so a token is never given, and one that comes is none of ours."""
     if call.first("rewriteToken"):
         raise InputRefused("is none of ours: a rewrite is done in one request", place="rewriteToken")
-    info = await asyncio.to_thread(_copied, call)
+    info = await apart(call, _copied, call)
     told = {
         "kind": "storage#rewriteResponse",
         "totalBytesRewritten": str(info.size),
@@ -166,7 +166,7 @@ def move(call: Call) -> Reply:
 
 
 async def compose(call: Call) -> Reply:
-    info = await asyncio.to_thread(_composed, call)
+    info = await apart(call, _composed, call)
     return answer(call, resources.object_json(info, call.base_url))
 
 

@@ -11,6 +11,7 @@ from cairn.api.front import Front
 from cairn.api.http import Handler, Route
 from cairn.api.routing import Router
 from cairn.api.storage import batch, buckets, media, objects, permissions, uploads, xml
+from cairn.api.storage.threads import moved_apart
 from cairn.api.storage.wording import worded
 from cairn.domain.objects import OBJECT_LIMIT
 
@@ -76,16 +77,17 @@ def _permissions() -> list[Route]:
 
 
 def _objects() -> list[Route]:
+    move = moved_apart(objects.move)
     other = "/b/{to_bucket}/o/{to_object=**}"
     return [
-        _route("GET", _B + "/o", objects.list_all, READ_ANY, "objects.list"),
+        _route("GET", _B + "/o", moved_apart(objects.list_all), READ_ANY, "objects.list"),
         _route("GET", _O, objects.get, READ_ANY, "objects.get"),
-        _route("PATCH", _O, objects.patch, WRITE_ANY, "objects.patch"),
-        _route("PUT", _O, objects.update, WRITE_ANY, "objects.update"),
-        _route("DELETE", _O, objects.delete, WRITE_ANY, "objects.delete"),
+        _route("PATCH", _O, moved_apart(objects.patch), WRITE_ANY, "objects.patch"),
+        _route("PUT", _O, moved_apart(objects.update), WRITE_ANY, "objects.update"),
+        _route("DELETE", _O, moved_apart(objects.delete), WRITE_ANY, "objects.delete"),
         _route("POST", _B + "/o/{object}/copyTo" + other, objects.copy, WRITE_ANY, "objects.copy"),
         _route("POST", _B + "/o/{object}/rewriteTo" + other, objects.rewrite, WRITE_ANY, "objects.rewrite"),
-        _route("POST", _B + "/o/{object}/moveTo/o/{to_object=**}", objects.move, WRITE_ANY, "objects.move"),
+        _route("POST", _B + "/o/{object}/moveTo/o/{to_object=**}", move, WRITE_ANY, "objects.move"),
         _route("POST", _B + "/o/{object}/compose", objects.compose, WRITE_ANY, "objects.compose"),
     ]
 

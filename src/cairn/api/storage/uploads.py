@@ -5,7 +5,6 @@ https://cloud.google.com/storage/docs/performing-resumable-uploads
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from cairn.api.access import Role
 from cairn.api.http import Call, Reply, read_json
 from cairn.api.storage import receiving, resources
 from cairn.api.storage.asking import answer, bucket_for, conditions
+from cairn.api.storage.threads import apart
 from cairn.domain.objects import Attributes, StoredObject
 from cairn.errors import InputRefused, PreconditionFailed
 
@@ -44,10 +44,10 @@ async def _media(call: Call) -> Reply:
     assert call.stream is not None
     kind = call.headers.get("content-type", "")
     attributes = Attributes(content_type=kind, content_encoding=call.first("contentEncoding"))
-    place = await asyncio.to_thread(_expected, call, call.first("name"))
-    with await asyncio.to_thread(call.context.cairn.objects.begin) as partial:
+    place = await apart(call, _expected, call, call.first("name"))
+    with await apart(call, call.context.cairn.objects.begin) as partial:
         await receiving.into(partial, call.stream)
-        return await asyncio.to_thread(_stored, call, place, partial, attributes, _sums(call, {}))
+        return await apart(call, _stored, call, place, partial, attributes, _sums(call, {}))
 
 
 async def _multipart(call: Call) -> Reply:
@@ -55,10 +55,10 @@ async def _multipart(call: Call) -> Reply:
     related = receiving.Related(call.stream, receiving.boundary_of(call.headers))
     given = await related.resource()
     attributes = _attributes(given, related.content_type)
-    place = await asyncio.to_thread(_expected, call, call.first("name") or given.get("name"))
-    with await asyncio.to_thread(call.context.cairn.objects.begin) as partial:
+    place = await apart(call, _expected, call, call.first("name") or given.get("name"))
+    with await apart(call, call.context.cairn.objects.begin) as partial:
         await receiving.into(partial, related.media())
-        return await asyncio.to_thread(_stored, call, place, partial, attributes, _sums(call, given))
+        return await apart(call, _stored, call, place, partial, attributes, _sums(call, given))
 
 
 def _stored(
@@ -75,7 +75,7 @@ async def _start(call: Call) -> Reply:
     given = read_json(await receiving.whole(call.stream))
     if not isinstance(given, dict):
         raise InputRefused("the resource must be a JSON object")
-    session = await asyncio.to_thread(_started, call, given)
+    session = await apart(call, _started, call, given)
     path = f"/upload/storage/v1/b/{quote(session.bucket, safe='')}/o"
     query = f"uploadType=resumable&name={quote(session.name, safe='')}&upload_id={session.id}"
     headers = {"location": f"{call.base_url}{path}?{query}", "x-guploader-uploadid": session.id}
@@ -102,13 +102,13 @@ async def append(call: Call) -> Reply:
     """A chunk (`bytes 0-99/*`, `bytes 0-99/100`), the whole (no Content-Range), or the question how far it is
     (`bytes */*`, `bytes */100`)."""
     assert call.stream is not None
-    session = await asyncio.to_thread(_session, call)
+    session = await apart(call, _session, call)
     start, total = _content_range(call, session)
     if session.finished is not None:
         return _finished(call, session.finished)
     uploads = call.context.cairn.uploads
     appending = uploads.appending(session)
-    partial = await asyncio.to_thread(appending.__enter__)
+    partial = await apart(call, appending.__enter__)
     try:
         if start is not None:
             if start > partial.size:
@@ -116,9 +116,9 @@ async def append(call: Call) -> Reply:
                     f"{partial.size} bytes have arrived, and this begins behind them", place="content-range"
                 )
             await receiving.into(partial, call.stream, skip=partial.size - start)
-        return await asyncio.to_thread(_advanced, call, session, partial, total)
+        return await apart(call, _advanced, call, session, partial, total)
     finally:
-        await asyncio.to_thread(appending.__exit__, None, None, None)
+        await apart(call, appending.__exit__, None, None, None)
 
 
 def _advanced(call: Call, session: Session, partial: Partial, total: int | None) -> Reply:
@@ -138,8 +138,8 @@ def _advanced(call: Call, session: Session, partial: Partial, total: int | None)
 
 async def cancel(call: Call) -> Reply:
     """As Cloud Storage: 499."""
-    session = await asyncio.to_thread(_session, call)
-    await asyncio.to_thread(call.context.cairn.uploads.cancel, session)
+    session = await apart(call, _session, call)
+    await apart(call, call.context.cairn.uploads.cancel, session)
     return Reply(499)
 
 

@@ -7,7 +7,6 @@ https://cloud.google.com/storage/docs/xml-api/reference-methods, https://cloud.g
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +18,7 @@ from cairn.api.http import Call, Reply, Route
 from cairn.api.status import status_of
 from cairn.api.storage import media, receiving, resources
 from cairn.api.storage.asking import bucket_for, decode_token, encode_token
+from cairn.api.storage.threads import apart
 from cairn.domain.objects import OBJECT_LIMIT, Attributes, Conditions, Query, StoredObject
 from cairn.errors import CairnError, InputRefused, Unimplemented
 
@@ -72,7 +72,7 @@ def _worded(handler: Callable[[Call], Awaitable[Reply]]) -> Callable[[Call], Awa
 
 
 async def _list(call: Call) -> Reply:
-    return await asyncio.to_thread(_listed, call)
+    return await apart(call, _listed, call)
 
 
 def _listed(call: Call) -> Reply:
@@ -109,14 +109,14 @@ async def _put(call: Call) -> Reply:
     if call.first("uploadId"):
         return await _part(call)
     if call.headers.get("x-goog-copy-source"):
-        return await asyncio.to_thread(_copied, call)
+        return await apart(call, _copied, call)
     objects = call.context.cairn.objects_of(call.variables["bucket"])
-    bucket, name = await asyncio.to_thread(_expected, call)
-    with await asyncio.to_thread(objects.begin) as partial:
+    bucket, name = await apart(call, _expected, call)
+    with await apart(call, objects.begin) as partial:
         await receiving.into(partial, call.stream)
         partial.summed().check(*_told_sums(call))
         stored = partial, _attributes(call)
-        info = await asyncio.to_thread(objects.put, bucket, name, *stored, conditions=_conditions(call))
+        info = await apart(call, objects.put, bucket, name, *stored, conditions=_conditions(call))
     return _stored(info)
 
 
@@ -144,11 +144,11 @@ async def _part(call: Call) -> Reply:
     if not number.isascii() or not number.isdigit() or len(number) > 5:
         raise InputRefused("must be a number", place="partNumber")
     uploads = call.context.cairn.part_uploads
-    upload = await asyncio.to_thread(_upload, call)
+    upload = await apart(call, _upload, call)
     with uploads.receiving(upload) as partial:
         await receiving.into(partial, call.stream)
         partial.summed().check(*_told_sums(call))
-        tag = await asyncio.to_thread(uploads.keep, upload, int(number), partial)
+        tag = await apart(call, uploads.keep, upload, int(number), partial)
         sums = partial.summed()
     return Reply(200, b"", headers={"etag": f'"{tag}"', "x-goog-hash": f"crc32c={sums.crc32c},md5={sums.md5}"})
 
@@ -158,10 +158,10 @@ async def _post(call: Call) -> Reply:
     assert call.stream is not None
     content = await receiving.whole(call.stream, _COMPLETION_BYTES)
     if call.first("uploadId"):
-        return await asyncio.to_thread(_finished, call, content.decode("utf-8", "replace"))
+        return await apart(call, _finished, call, content.decode("utf-8", "replace"))
     if "uploads" not in dict(call.query):
         raise Unimplemented("is not one of the XML API's requests that this server has", place=call.method)
-    return await asyncio.to_thread(_started, call)
+    return await apart(call, _started, call)
 
 
 def _started(call: Call) -> Reply:
@@ -186,7 +186,7 @@ def _finished(call: Call, content: str) -> Reply:
 
 
 async def _delete(call: Call) -> Reply:
-    return await asyncio.to_thread(_deleted, call)
+    return await apart(call, _deleted, call)
 
 
 def _deleted(call: Call) -> Reply:

@@ -1,7 +1,12 @@
 """A bucket that is kept in its own store. For the store stands a second server, which asks for a login: it is asked
 what obstore asks of Cloud Storage, and answers only with the operator's token."""
 
+import contextlib
+import http.client
 import os
+import socket
+import threading
+import time
 from urllib.parse import quote
 
 import pytest
@@ -252,6 +257,33 @@ def test_a_store_that_refuses_or_is_gone_is_told_as_that(serve, tmp_path, cloud)
     cloud.kill()
     for answer in (read(good, "x"), put(good, "y"), good.get("/storage/v1/b/far/o")):
         assert answer.status == 503 and cloud.token not in answer.error, answer
+
+
+def test_a_store_that_is_silent_holds_up_nobody_else(serve, tmp_path):
+    home = tmp_path / "ours"
+    home.mkdir()
+    (home / "config.toml").write_text(OURS)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        server = serve(home, GOOGLE_BASE_URL=url, GOOGLE_BEARER_TOKEN="x")
+        server.post("/storage/v1/b", {"name": "here"}, project="demo")
+        asked = [lambda: server.get("/storage/v1/b/far/o"), lambda: read(server, "x"), lambda: put(server, "y")]
+
+        def quietly(one):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                one()
+
+        waiting = [threading.Thread(target=quietly, args=(one,), daemon=True) for one in asked * 10]
+        for one in waiting:
+            one.start()
+        time.sleep(1)
+        began = time.monotonic()
+        assert put(server, "z", b"here", bucket="here").status == 200
+        assert read(server, "z", bucket="here").content == b"here"
+        assert server.get("/v1/projects/demo/locations/local/pipelineJobs").status == 200
+        assert time.monotonic() - began < 5
+        assert all(one.is_alive() for one in waiting)
+        server.kill()
 
 
 def test_with_logins_it_belongs_to_the_project_that_the_configuration_names(serve, tmp_path, cloud):
