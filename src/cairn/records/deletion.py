@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from cairn.errors import InputRefused
+from cairn.errors import InputRefused, NotFound
 from cairn.records import claims
 from cairn.records.connection import Connection
 from cairn.records.lineage import BY_URI, is_foreign
@@ -39,7 +39,8 @@ def delete(connection: Connection, run_uid: str, run: int) -> Freed:
     )
     digest = connection.one("SELECT spec_digest FROM runs WHERE n = ?", (run,))
     connection.run("DELETE FROM executions WHERE run = ?", (run,))
-    connection.run("DELETE FROM runs WHERE n = ?", (run,))
+    if not connection.run("DELETE FROM runs WHERE n = ?", (run,)):
+        raise NotFound(f"no run has the id {run_uid!r}")  # somebody else was quicker
     if digest is not None:
         connection.run(
             "DELETE FROM specs WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE spec_digest = ?)", digest * 2

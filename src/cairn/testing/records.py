@@ -613,6 +613,13 @@ class RecordsConformance(MetadataConformance):
 
     # --- deletion and backup ---
 
+    def test_of_two_who_delete_a_run_one_has_done_it(self, records: Records, run: Run, location: str) -> None:
+        with open_records(location, capacity=MACHINE) as other:
+            assert other.tasks(run.uid) == [] and records.tasks(run.uid) == []
+            other.delete_run(run.uid)
+            with pytest.raises(NotFound):
+                records.delete_run(run.uid)
+
     def test_deleting_a_run_frees_what_only_it_refers_to(self, records: Records, run: Run, fence: Fence) -> None:
         own, shared = an_artifact("own"), an_artifact("shared")
         outputs = TaskOutputs({"big": Spilled("/spill/own", "d", 1), "both": Spilled("/spill/shared", "d", 1)})
