@@ -72,7 +72,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -269,6 +269,8 @@ def _nearest_variable(name: str) -> str:
 
 
 def _value(text: str, kind: Any) -> Any:
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     if kind is bool:
         lowered = text.strip().lower()
         if lowered not in {"1", "true", "yes", "on", "0", "false", "no", "off", ""}:

@@ -100,3 +100,10 @@ def test_a_variable_near_a_known_one_is_mentioned():
         assert near in line
     others = ("CAIRN_HOME", "CAIRN_BACKGROUND_IDLE", "CAIRN_RUN", "CAIRN_RUN_CACHE", "CAIRN_HILL_HEIGHT", "RUNS_CACHE")
     assert mistaken_variables(dict.fromkeys(others, "1")) == []
+
+
+def test_every_setting_of_the_server_can_be_a_variable(home):
+    settings = load(home, CAIRN_SERVER_DRAIN_SECONDS="2.5", CAIRN_SERVER_PORT="9000", CAIRN_SERVER_BEHIND_PROXY="yes")
+    assert (settings.server.drain_seconds, settings.server.port, settings.server.behind_proxy) == (2.5, 9000, True)
+    with pytest.raises(ConfigurationError, match="drain_seconds"):
+        load(home, CAIRN_SERVER_DRAIN_SECONDS="-1")
