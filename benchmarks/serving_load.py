@@ -73,7 +73,8 @@ def crowd(name: str, address: str, threads: int, count: int, one: Callable[[int]
     probe.join()
     print(
         f"{name:28} {count:7,} in {seconds:6.2f} s, {count / seconds:6.0f}/s; "
-        f"median {statistics.median(taken):6.0f} ms, 99 %: {taken[int(len(taken) * 0.99)]:6.0f} ms; probe's worst {probe.worst:4.0f} ms"
+        f"median {statistics.median(taken):6.0f} ms, 99 %: {taken[int(len(taken) * 0.99)]:6.0f} ms; "
+        f"probe's worst {probe.worst:4.0f} ms"
     )
 
 
