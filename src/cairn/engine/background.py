@@ -78,7 +78,7 @@ class BackgroundHost:
                 state = self.state()
                 if state is not None:
                     return state
-                if os.waitpid(process, os.WNOHANG)[0] and not self._coming():
+                if not _is_there(process) and not self._coming():
                     break
                 time.sleep(0.02)
         raise CairnError("the background host does not start", place=str(self.log), remedy="its log says why")
@@ -225,23 +225,30 @@ class BackgroundHost:
             return None
 
     def _spawn(self, home: Path) -> int:
-        """A session of its own, so that closing the terminal does not reach it."""
+        """A session of its own, so that closing the terminal does not reach it, and nobody's child: the program that
+        `cairn exec` becomes may wait for its children."""
         import subprocess
 
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
             self.log.replace(self.log.with_suffix(".old"))
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "cairn.api.background"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env={**before(os.environ), "CAIRN_HOME": str(home)},  # steps inherit nothing that points clients
-                start_new_session=True,
-            )
-        process.returncode = 0  # nobody waits for it but `ensure`; it outlives us
-        return process.pid
+        started = subprocess.run(
+            [
+                "/bin/sh",
+                "-c",
+                '"$@" >>"$0" 2>&1 & echo $!',
+                str(self.log),
+                sys.executable,
+                "-m",
+                "cairn.api.background",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            cwd="/",
+            env={**before(os.environ), "CAIRN_HOME": str(home)},  # steps inherit nothing that points clients
+            start_new_session=True,
+            check=True,
+        )
+        return int(started.stdout)
 
 
 def server_is_there(state: HostState) -> Conflict:
@@ -249,6 +256,14 @@ def server_is_there(state: HostState) -> Conflict:
         f"a server of this home is there already: process {state.pid} at {state.url}",
         remedy="use it, or end it with `cairn stop`",
     )
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def start_ticks(pid: int) -> int:

@@ -83,6 +83,21 @@ def test_exec_hands_through_status_signals_and_streams(home):
     assert refused.returncode == 2 and "no-such-command" in refused.stderr
 
 
+def test_the_host_is_no_child_of_the_program(home):
+    waiting = "import os\ntry: os.waitpid(-1, os.WNOHANG)\nexcept ChildProcessError: print('none')"
+    assert home.cairn("exec", "--", sys.executable, "-c", waiting).stdout == "none\n"
+    assert home.status()["kind"] == "background"
+
+
+def test_a_host_that_cannot_start_is_told_at_once(home):
+    home.ask()
+    home.cairn("stop")
+    began = time.monotonic()
+    refused = home.cairn("exec", "--", "true", CAIRN_BACKGROUND_IDLE="soon")
+    assert refused.returncode != 0 and "does not start" in refused.stderr, refused.stderr
+    assert time.monotonic() - began < 15
+
+
 def test_the_host_stays_while_a_program_of_exec_runs_and_leaves_after(home):
     home.variables["CAIRN_BACKGROUND_IDLE"] = "1"
     process = subprocess.Popen([sys.executable, "-m", "cairn", "exec", "--", "sleep", "5"], env=home.variables)
