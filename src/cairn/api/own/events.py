@@ -45,7 +45,6 @@ class Events:
         yield b"retry: 1000\n\n"
         quiet = 0.0
         while True:
-            head = await asyncio.to_thread(records.head)
             state = (await asyncio.to_thread(records.run, run.uid)).state  # before the entries that led to it
             told = False
             async for event, sequence in self._entries(call, run, after):
@@ -66,7 +65,7 @@ class Events:
             if quiet >= BEAT_SECONDS:
                 quiet = 0.0
                 yield b": \n\n"
-            await self._watch.moved(head, LOG_SECONDS if with_logs else BEAT_SECONDS)
+            await self._watch.moved(run.uid, after, LOG_SECONDS if with_logs else BEAT_SECONDS)
             if not with_logs and not told:
                 quiet += BEAT_SECONDS
 

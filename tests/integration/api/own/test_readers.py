@@ -1,5 +1,6 @@
 """Who asks for a run's logs and takes them slowly, or not at all."""
 
+import os
 import socket
 import time
 from contextlib import ExitStack
@@ -35,3 +36,38 @@ def test_a_long_log_is_read_no_faster_than_it_is_taken(server, pipeline_of):
         assert grown < 60 * _MIB, grown
     whole = server.get(f"{path}/events", logs="true").content
     assert whole.count(b"0123456789abcde") == 20 * _MIB // 16 and b"event: end" in whole
+
+
+def test_only_who_watches_a_run_is_woken_by_it(server, pipeline_of):
+    """Five hundred who watch a run that sleeps cost the others next to nothing."""
+
+    def submit(name, **steps):
+        body = {"pipelineSpec": pipeline_of(name, **steps)}
+        return server.post("/v1/projects/p/locations/local/pipelineJobs", body).json["name"]
+
+    def seconds():
+        began = time.monotonic()
+        for name in [submit(f"burst-{number}", go="true") for number in range(30)]:
+            server.ended(name)
+        return time.monotonic() - began
+
+    def used():
+        ran = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(ran[11]) + int(ran[12])) / os.sysconf("SC_CLK_TCK")
+
+    sleeping = submit("sleeping", sleep="sleep 60").rpartition("/")[2]
+    seconds()
+    before = used()
+    seconds()
+    alone = used() - before
+    address = urlsplit(server.url)
+    with ExitStack() as stack:
+        for _ in range(500):
+            reader = stack.enter_context(socket.create_connection((address.hostname, address.port)))
+            path = f"/cairn/v1/runs/{sleeping}/events"
+            reader.sendall(f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+        time.sleep(3)
+        before = used()
+        seconds()
+        assert (watched := used() - before) < alone + 1.5, (watched, alone)
+    server.post(f"/cairn/v1/runs/{sleeping}:cancel", {"kill": True})
