@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cairn.pipelines.service import PipelineService
     from cairn.records import Records
     from cairn.schedules.service import ScheduleService
-    from cairn.schedules.types import PipelineReference
+    from cairn.schedules.types import PipelineReference, Schedule
 
 
 class Cairn:
@@ -275,8 +275,12 @@ class Cairn:
             self.records.close()
 
 
-def restore_home(source: Path, path: str | None = None) -> Manifest:
-    """Bring a backup back into a home that holds no runs. Raises InputRefused, HomeError."""
+def restore_home(source: Path, path: str | None = None) -> tuple[Manifest, list[Schedule]]:
+    """Bring a backup back into a home that holds no runs. Raises InputRefused, HomeError.
+
+    Active schedules are paused, and given back: what has fallen due since the backup was made may have run already,
+    and the home that it was made of may still live.
+    """
     import tempfile
 
     from cairn.artifacts.upkeep import copy_buckets, copy_store
@@ -294,7 +298,8 @@ def restore_home(source: Path, path: str | None = None) -> Manifest:
             else:
                 copy_store(source / tree, home.root / tree)
         restore_records(location, records)
-    return manifest
+    with open_cairn(path) as cairn:
+        return manifest, cairn.schedules.pause_all()
 
 
 def open_cairn(home: str | None = None, *, executor: str = "") -> Cairn:

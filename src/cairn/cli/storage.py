@@ -66,8 +66,11 @@ def restore(directory: Path, *, as_json: bool) -> None:
     """Bring the backup in DIRECTORY back into this home, which must hold no runs yet."""
     from cairn.wiring import restore_home
 
-    manifest = restore_home(directory.absolute())
+    manifest, paused = restore_home(directory.absolute())
     if as_json:
-        output.print_json(msgspec.to_builtins(manifest))
-    else:
-        output.note(f"{words.plural(manifest.rows, 'record')} restored, as of {words.moment(manifest.time)}")
+        told = [schedule.id for schedule in paused]
+        output.print_json({**msgspec.to_builtins(manifest), "paused_schedules": told})
+        return
+    output.note(f"{words.plural(manifest.rows, 'record')} restored, as of {words.moment(manifest.time)}")
+    for schedule in paused:
+        output.note(f"schedule {schedule.display_name} is paused: `cairn schedules resume {schedule.id}`")

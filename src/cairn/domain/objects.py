@@ -26,8 +26,8 @@ class Attributes(msgspec.Struct, frozen=True):
 class StoredObject(msgspec.Struct, frozen=True):
     """`generation` grows with every change of the bytes, `metageneration` with every change of the attributes.
 
-    Times in microseconds since the Unix epoch; hashes as base64, "" where they are not known. Generation 0: not known, as
-    in lists of buckets that are kept elsewhere.
+    Times in microseconds since the Unix epoch; hashes as base64, "" where they are not known. Generation 0: not known,
+    as in lists of buckets that are kept elsewhere.
     """
 
     bucket: str

@@ -33,6 +33,7 @@ from cairn.spec.parameters import check_artifacts, resolve_parameters
 from cairn.spec.types import Pipeline
 
 _KEPT = 16  # pipelines that are kept as they were read
+_END_OF_TIME = (1 << 63) - 1
 _TRIES = 50  # of a change that meets another one
 
 
@@ -162,6 +163,13 @@ class ScheduleService:
             return msgspec.structs.replace(current, state=ScheduleState.PAUSED, last_pause_time=self.clock.now())
 
         return self._change(schedule, work)
+
+    def pause_all(self) -> list[Schedule]:
+        """Every active schedule of every project; those that were."""
+        paused = []
+        while page := self.records.due_documents(KIND, _END_OF_TIME):
+            paused += [self.pause(schedule_of(document)) for document in page]
+        return paused
 
     def resume(self, schedule: Schedule, *, catch_up: bool = False) -> Schedule:
         """Go on; `catch_up`: also with the ticks of the time in between. Raises WrongState when it is completed."""

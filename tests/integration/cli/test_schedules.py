@@ -82,3 +82,19 @@ def test_what_is_wrong_is_refused(cli, words, told):
     answer = create(cli, *words)
     assert answer.status == 2 and told in answer.err
     assert cli("schedules", "list", "--json").json == []
+
+
+def test_a_restored_home_makes_up_for_nothing(cli, tmp_path):
+    made = create(cli, "--cron", "* * * * * *", "--queue").json
+    assert cli("backup", "kept").status == 0
+    assert cli("schedules", "delete", made["schedule_id"], "--yes").status == 0
+    cli("stop")
+    again = CommandLine(tmp_path / "again", tmp_path)
+    restored = again("restore", "kept", "--json")
+    assert restored.json["paused_schedules"] == [made["schedule_id"]]
+    assert again("schedules", "show", made["schedule_id"], "--json").json["state"] == "PAUSED"
+    before = len(again("runs", "list", "--json").json)
+    assert again("schedules", "resume", made["schedule_id"]).status == 0
+    assert again("schedules", "pause", made["schedule_id"]).status == 0
+    again("stop")
+    assert len(again("runs", "list", "--json").json) - before < 10, "what fell due since the backup is left out"
