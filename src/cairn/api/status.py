@@ -100,7 +100,9 @@ def status_of(error: Exception) -> Status:
 
 
 def message_of(error: errors.CairnError) -> str:
-    text = f"{error.place}: {error.message}" if error.place else error.message
+    # Where the home and its database are is nobody's business but the operator's: it stands in the log.
+    place = "" if isinstance(error, errors.HomeError | errors.RecordsError) else error.place
+    text = f"{place}: {error.message}" if place else error.message
     text = f"{text} ({error.remedy})" if error.remedy else text
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", " ", text)[:8000]
 

@@ -22,7 +22,8 @@ from cairn.engine.log_tails import LogTail, choose
 from cairn.launcher.logs import STREAMS, interleaved
 
 BEAT_SECONDS = 15.0  # a comment keeps proxies from closing what is quiet
-LOG_SECONDS = 0.1
+LOG_SECONDS = 0.1  # between two looks at logs that grow
+QUIET_LOG_SECONDS = 1.0  # … at logs that do not, in the end
 _PAGE = 500
 _TEXT = 1 << 16  # characters of log in one event
 
@@ -43,7 +44,7 @@ class Events:
         records = call.context.cairn.records
         tails: dict[str, LogTail] = {}
         yield b"retry: 1000\n\n"
-        quiet = 0.0
+        quiet, pause = 0.0, LOG_SECONDS
         while True:
             state = (await asyncio.to_thread(records.run, run.uid)).state  # before the entries that led to it
             told = False
@@ -61,13 +62,13 @@ class Events:
             if call.context.draining:
                 yield _event("draining", {"after": after})
                 return
-            quiet = 0.0 if told else quiet + LOG_SECONDS
+            pause = LOG_SECONDS if told else min(pause * 1.2, QUIET_LOG_SECONDS)
+            wait = pause if with_logs else BEAT_SECONDS
             if quiet >= BEAT_SECONDS:
                 quiet = 0.0
                 yield b": \n\n"
-            await self._watch.moved(run.uid, after, LOG_SECONDS if with_logs else BEAT_SECONDS)
-            if not with_logs and not told:
-                quiet += BEAT_SECONDS
+            await self._watch.moved(run.uid, after, wait)
+            quiet = 0.0 if told else quiet + wait
 
     async def _entries(self, call: Call, run: Run, after: int) -> AsyncIterator[tuple[bytes, int]]:
         records = call.context.cairn.records
@@ -81,7 +82,7 @@ class Events:
 
 
 def logs(call: Call) -> Reply:
-    """What steps have written so far, as text; with several tasks each line has its task's path before it."""
+    """What steps have written so far, as text, one after another in the order in which they started."""
     run = runs.find(call, call.variables["run"])
     only = choice(call, "stream", STREAMS)
     attempts = choose(call.context.cairn.records.attempts(run.uid), call.first("task"), call.first("attempt") or None)
