@@ -54,8 +54,18 @@ def cairn_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+# Tests of servers and clients: they wait most of their time.
+_SERVED = ("acceptance/clients", "integration/api", "integration/client")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """CAIRN_TEST_TWO_LANES=1: what serves in one worker, all else in another, each in its order."""
+    two_lanes = os.environ.get("CAIRN_TEST_TWO_LANES") == "1"
     for item in items:
+        if two_lanes:
+            place = item.path.relative_to(Path(__file__).parent).as_posix()
+            lane = "served" if place.startswith(_SERVED) else "main"
+            item.add_marker(pytest.mark.xdist_group(lane), append=False)
         if "postgres_url" in getattr(item, "fixturenames", ()):
             item.add_marker("postgres")
 
