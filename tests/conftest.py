@@ -58,6 +58,7 @@ def cairn_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 _SERVED = ("acceptance/clients", "integration/api", "integration/client")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in this hook too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """CAIRN_TEST_TWO_LANES=1: what serves in one worker, all else in another, each in its order."""
     two_lanes = os.environ.get("CAIRN_TEST_TWO_LANES") == "1"
