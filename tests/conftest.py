@@ -9,7 +9,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -54,21 +54,28 @@ def cairn_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-# Tests of servers and clients: they wait most of their time.
-_SERVED = ("acceptance/clients", "integration/api", "integration/client")
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in this hook too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """CAIRN_TEST_TWO_LANES=1: what serves in one worker, all else in another, each in its order."""
-    two_lanes = os.environ.get("CAIRN_TEST_TWO_LANES") == "1"
     for item in items:
-        if two_lanes:
-            place = item.path.relative_to(Path(__file__).parent).as_posix()
-            lane = "served" if place.startswith(_SERVED) else "main"
-            item.add_marker(pytest.mark.xdist_group(lane), append=False)
         if "postgres_url" in getattr(item, "fixturenames", ()):
             item.add_marker("postgres")
+
+
+# Tests of servers and clients: they wait most of their time.
+_SERVED = ("tests/acceptance/clients/", "tests/integration/api/", "tests/integration/client/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """CAIRN_TEST_TWO_LANES=1: what serves in one worker, all else in another, each in its order."""
+    if os.environ.get("CAIRN_TEST_TWO_LANES") != "1":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class TwoLanes(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "served" if nodeid.startswith(_SERVED) else "main"
+
+    return TwoLanes(config, log)
 
 
 @pytest.fixture(scope="session")
