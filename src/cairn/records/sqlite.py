@@ -163,9 +163,12 @@ class SqliteConnection:
         return time.time_ns() // 1000
 
     def schema_version(self) -> int:
-        [(version,)] = self.query("PRAGMA user_version")
-        [(application,)] = self.query("PRAGMA application_id")
-        if application != APPLICATION_ID and (version or self.one("SELECT 1 FROM sqlite_master")):
+        # In one statement, and so of one state: another process may be making the database just now.
+        [(version, application, tables)] = self.query(
+            "SELECT user_version, application_id, EXISTS (SELECT 1 FROM sqlite_master) "
+            "FROM pragma_user_version, pragma_application_id"
+        )
+        if application != APPLICATION_ID and (version or tables):
             raise HomeError("is a database of another program", place=self.place, remedy="set CAIRN_HOME elsewhere")
         return int(version)
 

@@ -60,9 +60,10 @@ def body_of(call: Call, type_: type[Any]) -> Any:
 
 def integer(call: Call, name: str, default: int, *, low: int, high: int) -> int:
     """A query parameter between two bounds. Raises InputRefused."""
-    text = call.first(name)
-    if not text:
+    given = call.all(name)
+    if not given:
         return default
+    text = given[0]
     try:
         value = int(text) if text.lstrip("-").isdecimal() and text.isascii() else None
     except ValueError:  # thousands of digits
@@ -74,10 +75,10 @@ def integer(call: Call, name: str, default: int, *, low: int, high: int) -> int:
 
 def choice(call: Call, name: str, allowed: Sequence[str]) -> str:
     """A query parameter that is one of a few words, "" when it is not given. Raises InputRefused."""
-    text = call.first(name)
-    if text and text not in allowed:
+    given = call.all(name)
+    if given and given[0] not in allowed:
         raise InputRefused(f"one of {', '.join(allowed)} is wanted", place=name)
-    return text
+    return given[0] if given else ""
 
 
 def answering(work: Callable[[Call], Any]) -> Handler:
