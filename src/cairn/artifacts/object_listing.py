@@ -82,7 +82,8 @@ def _walk(root: str, query: Query, markers: Collection[str]) -> Iterator[tuple[s
         return related and _reaches(name, query.after) and _reaches(name, query.start)
 
     def descends(name: str) -> bool:
-        return not (query.delimiter == "/" and "/" in name[len(query.prefix) :])
+        bounded = query.start.startswith(name) or query.end.startswith(name)  # some of what is below may not count
+        return bounded or not (query.delimiter == "/" and "/" in name[len(query.prefix) :])
 
     yield from _directory(root, f"{above}/" if above else "", query, markers, wanted, descends)
 

@@ -4,8 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cairn.artifacts import object_listing, object_names
@@ -75,12 +76,15 @@ TREES = st.sets(st.lists(PARTS, min_size=1, max_size=3).map("/".join), max_size=
     names=TREES,
     prefix=st.sampled_from(["", "a", "a/", "a/b", "b/a/", "-"]),
     delimiter=st.sampled_from(["", "/", "-", "/a"]),
+    start=st.sampled_from(["", "a/b", "a/a", "b"]),
     end=st.sampled_from(["", "a/b", "b"]),
     trailing=st.booleans(),
     limit=st.sampled_from([1, 2, 1000]),
 )
+@example(names={"a/b"}, prefix="", delimiter="/", start="", end="a/b", trailing=False, limit=1)
+@example(names={"a/a"}, prefix="", delimiter="/", start="a/b", end="", trailing=False, limit=1)
 def test_lists_are_those_of_a_sorted_list_of_names_page_by_page(
-    tmp_path_factory, names, prefix, delimiter, end, trailing, limit
+    tmp_path_factory, names, prefix, delimiter, start, end, trailing, limit
 ):
     root = tmp_path_factory.mktemp("bucket")
     held, markers = [], set()
@@ -93,12 +97,10 @@ def test_lists_are_those_of_a_sorted_list_of_names_page_by_page(
             held.append(name)
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(b"")
-    query = Query(prefix=prefix, delimiter=delimiter, end=end, trailing_delimiter=trailing, limit=limit)
+    query = Query(prefix=prefix, delimiter=delimiter, start=start, end=end, trailing_delimiter=trailing, limit=limit)
     found, prefixes, after = [], [], ""
     while True:
-        asked = Query(
-            prefix=prefix, delimiter=delimiter, end=end, trailing_delimiter=trailing, limit=limit, after=after
-        )
+        asked = msgspec.structs.replace(query, after=after)
         some, rolled, after = object_listing.page(str(root), asked, markers)
         found += some
         prefixes += rolled
