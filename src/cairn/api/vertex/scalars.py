@@ -76,7 +76,10 @@ def read_number(value: Any, place: str) -> float | int | str:
         raise InputRefused(f"{shown(value)} is no number", place=place)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputRefused(f"{shown(value)} is no number", place=place)
-    return value if math.isfinite(value) else odd_number(value)
+    try:
+        return value if math.isfinite(value) else odd_number(value)
+    except OverflowError:  # an integer of more than 308 digits
+        raise InputRefused("is out of range", place=place) from None
 
 
 def shown(value: Any) -> str:

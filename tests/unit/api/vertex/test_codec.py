@@ -244,3 +244,11 @@ def test_the_pool_is_our_own():
     from google.protobuf import descriptor_pool
 
     assert descriptor(JOB).file.pool is not descriptor_pool.Default()
+
+
+@pytest.mark.parametrize(
+    "runtime", [{"parameterValues": {"a": 10**400}}, {"parameters": {"a": {"doubleValue": 10**400}}}]
+)
+def test_a_number_beyond_a_double_is_refused(runtime):
+    with pytest.raises(InputRefused):
+        codec.parse("google.cloud.aiplatform.v1.PipelineJob", {"runtimeConfig": runtime})
