@@ -13,6 +13,7 @@ SEED = os.environ.get("CAIRN_FUZZ_SEED", "1")
 BEYOND_SCHEMA = "positive_data_acceptance"
 
 
+@pytest.mark.timeout(SECONDS * 10 + 300)
 def test_answers_are_as_described(server, pipeline_of, tmp_path):
     pytest.importorskip("schemathesis")
     run_id = server.post("/cairn/v1/runs", {"pipeline": pipeline_of("described", a="true")}).json["run_id"]

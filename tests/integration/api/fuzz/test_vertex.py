@@ -20,6 +20,8 @@ SEED = int(os.environ.get("CAIRN_FUZZ_SEED", "1"))
 SLOW = 5.0
 PARENT = "projects/fuzz/locations/us-central1"
 
+pytestmark = pytest.mark.timeout(SECONDS + 300)
+
 
 @pytest.fixture
 def names(server, pipeline_of):
