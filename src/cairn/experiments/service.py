@@ -15,8 +15,8 @@ from cairn.experiments.types import (
     Experiment,
     ExperimentRecords,
     ExperimentSchedules,
-    Listing,
 )
+from cairn.filters.listing import Listing
 
 EXPERIMENT = "kfp.experiment"
 AVAILABLE, ARCHIVED = "AVAILABLE", "ARCHIVED"

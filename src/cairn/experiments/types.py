@@ -30,17 +30,6 @@ class Experiment(msgspec.Struct, frozen=True):
     update_time: int = 0
 
 
-class Listing(msgspec.Struct, frozen=True):
-    """Which ones, in what order, and which page of them. `projects` None: of all."""
-
-    projects: frozenset[str] | None = None
-    where: Filter | None = None
-    orders: tuple[Order, ...] = ()
-    query: str = ""  # what tells this list from another: page tokens of that one are refused
-    token: str = ""
-    limit: int = 20
-
-
 class ExperimentSchedules(Protocol):
     """What is done with the schedules of an experiment."""
 

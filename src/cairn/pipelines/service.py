@@ -8,6 +8,7 @@ from cairn.domain.clock import Clock
 from cairn.domain.documents import Document
 from cairn.domain.ids import random_uid
 from cairn.errors import AlreadyExists, Conflict, InputRefused, NotFound
+from cairn.filters.listing import Listing
 from cairn.filters.tree import Comparison
 from cairn.pipelines.types import (
     MAX_NAME,
@@ -15,7 +16,6 @@ from cairn.pipelines.types import (
     MAX_TAGS,
     MAX_TEXT,
     DocumentRecords,
-    Listing,
     PipelineVersion,
     UploadedPipeline,
 )

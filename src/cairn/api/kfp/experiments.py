@@ -8,7 +8,8 @@ from cairn.api.http import Call, Reply
 from cairn.api.kfp import messages, scoping
 from cairn.api.kfp.lists import list_query
 from cairn.api.kfp.messages import TEXT, WORD, body_of, moment
-from cairn.experiments.types import Experiment, Listing
+from cairn.experiments.types import Experiment
+from cairn.filters.listing import Listing
 
 _EXPERIMENT: messages.Fields = {
     "experiment_id": TEXT,

@@ -20,8 +20,9 @@ from cairn.api.kfp.spec_json import told
 from cairn.api.kfp.uploads import uploaded_file
 from cairn.api.named_buckets import check_bucket
 from cairn.errors import InputRefused, UnsupportedFeature
+from cairn.filters.listing import Listing
 from cairn.pipelines.packages import read_package
-from cairn.pipelines.types import Listing, PipelineVersion, UploadedPipeline
+from cairn.pipelines.types import PipelineVersion, UploadedPipeline
 from cairn.spec.documents import MAX_BYTES
 from cairn.spec.load import load_text
 
