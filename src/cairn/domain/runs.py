@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from cairn.domain.artifacts import Artifact
+from cairn.domain.configuration import Configuration
 from cairn.domain.resources import Resources
 from cairn.domain.states import AttemptState, ExitReason, RunState, TaskState
 from cairn.domain.values import Value
@@ -72,6 +73,7 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
     experiment: str = ""
     client: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()  # what the API could not honour: added to the run's own
+    configuration: Configuration | None = None
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -108,6 +110,7 @@ class Run(msgspec.Struct, frozen=True):
     experiment: str = ""  # id of the KFP experiment it was submitted to
     archived: bool = False  # KFP's storage_state
     client: dict[str, Any] = {}  # what the client said that only it has a use for, and is told back, by API face
+    configuration: Configuration | None = None  # what it was composed from
 
 
 class TaskOutputs(msgspec.Struct, frozen=True):

@@ -79,6 +79,7 @@ class RunService:
             schedule_time=submission.schedule_time,
             experiment=submission.experiment,
             client=submission.client,
+            configuration=submission.configuration,
             create_time=now,
             update_time=now,
         )

@@ -1,0 +1,3 @@
+"""`cairn.hydra`: Hydra programs as ordinary KFP components. See `cairn.sdk.hydra`."""
+
+from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Hydra programs as components, and Hydra jobs as steps."""

@@ -1,0 +1,1 @@
+"""Sweeps: many runs of one pipeline, each with a configuration of its own, as one experiment."""
