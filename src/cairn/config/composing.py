@@ -1,27 +1,46 @@
 """Composing a configuration with Hydra's own compose API: what `--config-dir`, `--config-name` and overrides say.
 
-Hydra is imported when something is composed, never before.
+Hydra is imported when something is composed, never before: this module itself is light.
+
+    composed = compose(Path("conf"), "config", ["train.lr=0.1"])      # one
+    with Composer(Path("conf")) as composer:                          # many: each file is read once
+        jobs = [composer.compose(overrides) for overrides in combinations]
 """
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from cairn.domain.configuration import Configuration
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from cairn.config.loading import Loader
+
+RESERVED = "cairn"  # the node of a configuration that is about the run itself
+HYDRA = "hydra"
+
 
 class Composed(msgspec.Struct, frozen=True):
     """One composed configuration. `values` has every interpolation resolved (a `???` that nothing asks for stays one);
-    `cairn` is its `cairn` node, which is not part of `values`; `primary` the file of --config-name."""
+    `cairn` is its `cairn` node, which is not part of `values`; `primary` the file of --config-name. Both hold plain JSON
+    values: an Enum is its name, a path its text, bytes their base64.
+
+    `files` are what was merged, in that order: (file, the package it went to); `places.place_of` finds a key in them.
+    """
 
     configuration: Configuration
     values: dict[str, Any]
     cairn: dict[str, Any]
     primary: str
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def compose(
@@ -32,4 +51,69 @@ def compose(
     `imports` are Python files or modules that register structured configs and resolvers, imported first. Raises
     ConfigurationError with Hydra's own message, the file that it is about, and the nearest names that there are.
     """
-    raise NotImplementedError
+    with Composer(directory, name, imports=imports) as composer:
+        return composer.compose(overrides)
+
+
+class Composer:
+    """A configuration directory, opened: every file is read once and what was read is what every composition gets.
+
+    So the jobs of a sweep see the same files, whoever edits them meanwhile. Threads: any, one composition at a time.
+    Hydra's own state in this process (an embedding program's `@hydra.main` or `initialize`) is as it was, before and
+    after. `loader` is Hydra's ConfigLoader, for what drives sweepers; `name` is without a suffix.
+    """
+
+    def __init__(self, directory: Path, name: str = "config", *, imports: Sequence[str] = ()) -> None:
+        self.directory = os.path.abspath(os.path.expanduser(directory))
+        self.name = _without_suffix(name)
+        self.imports = tuple(imports)
+
+    def __enter__(self) -> Composer:
+        """Raises ConfigurationError for a directory, name or import that is none."""
+        from cairn.config.loading import Loader
+
+        self.loader: Loader = Loader.opened(self.directory, self.name, self.imports)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def config(self, overrides: Sequence[str] = (), *, multirun: bool = False) -> DictConfig:
+        """As Hydra composes it, with its `hydra` node, nothing resolved. `multirun`: sweeping overrides are allowed, and
+        a missing option of a group waits for one. Raises ConfigurationError."""
+        return self.loader.composed(overrides, multirun=multirun)[0]
+
+    def compose(
+        self, overrides: Sequence[str] = (), *, like: DictConfig | None = None, sweep: str = "", job: int = -1
+    ) -> Composed:
+        """`like`: the sweep's own config, whose cached resolvers (`${now:…}`) count for its jobs too.
+
+        Raises ConfigurationError."""
+        config, files = self.loader.composed(overrides, like=like)
+        resolved = self.loader.resolved(config, files)
+        cairn = resolved.pop(RESERVED, None)
+        self.loader.check_reserved(cairn, files)
+        cairn = cairn or {}
+        recorded = Configuration(
+            directory=self.directory,
+            name=self.name,
+            overrides=tuple(overrides),
+            digest=digest_of(resolved, cairn),
+            text=self.loader.written(config),
+            sweep=sweep,
+            job=job,
+        )
+        return Composed(recorded, resolved, cairn, self.loader.primary, files)
+
+
+def digest_of(values: dict[str, Any], cairn: dict[str, Any]) -> str:
+    """xxh3-128 over canonical JSON: of two configurations that resolve to the same, the same."""
+    import xxhash
+
+    text = json.dumps([values, cairn], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
+
+
+def _without_suffix(name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix in {".yaml", ".yml"} else name
