@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from cairn.cli.output import one_line
+from cairn.domain import durations
 from cairn.domain.values import Spilled
 from cairn.errors import InputRefused
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def duration(seconds: float) -> str:
@@ -56,14 +56,10 @@ def size(count: int) -> str:
 
 def parse_duration(text: str, option: str) -> int:
     """Seconds of "90", "15m", "12h", "30d". Raises InputRefused."""
-    number, unit = (text[:-1], text[-1]) if text[-1:] in _SECONDS else (text, "s")
     try:
-        seconds = float(number) * _SECONDS[unit]
+        return int(durations.seconds_of(text))
     except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < 1e10:
-        raise InputRefused(f"{text!r} is no duration", place=option, remedy="write a number with s, m, h, d or w: 30d")
-    return int(seconds)
+        raise InputRefused(f"{text!r} is no duration", place=option, remedy=durations.RIGHT) from None
 
 
 def value(found: Any, limit: int = 80) -> str:

@@ -106,3 +106,4 @@ class RunConfiguration(msgspec.Struct, frozen=True, omit_defaults=True):
     schedule: ScheduleConfiguration | None = None
     sweep: SweepConfiguration = SweepConfiguration()
     target: TargetConfiguration = TargetConfiguration()
+    warnings: tuple[str, ...] = ()  # what of the node has no effect, for the run's own warnings

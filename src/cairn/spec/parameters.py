@@ -85,6 +85,11 @@ def _value(name: str, parameter: ParameterInput, given: Mapping[str, Value]) -> 
     value = given.get(name)
     if value is None:
         return parameter.default
+    return fitted_parameter(name, parameter, value)
+
+
+def fitted_parameter(name: str, parameter: ParameterInput, value: Value) -> Value:
+    """`value`, which is not None, as that parameter's. Raises ParameterError."""
     if parameter.type in _SYSTEM:
         raise _unfit(name, value, f"this is {parameter.type}, which only a pipeline can give its tasks")
     return _checked(name, parameter, value)
