@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cairn.config.places import place_of
 from cairn.domain.configuration import Configuration
+from cairn.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,10 +32,11 @@ HYDRA = "hydra"
 
 class Composed(msgspec.Struct, frozen=True):
     """One composed configuration. `values` has every interpolation resolved (a `???` that nothing asks for stays one);
-    `cairn` is its `cairn` node, which is not part of `values`; `primary` the file of --config-name. Both hold plain JSON
-    values: an Enum is its name, a path its text, bytes their base64.
+    `cairn` is its `cairn` node, which is not part of `values`; `primary` the file of --config-name. Both hold plain
+    JSON values: an Enum is its name, a path its text, bytes their base64.
 
     `files` are what was merged, in that order: (file, the package it went to); `places.place_of` finds a key in them.
+    `warnings` are Hydra's own.
     """
 
     configuration: Configuration
@@ -41,6 +44,7 @@ class Composed(msgspec.Struct, frozen=True):
     cairn: dict[str, Any]
     primary: str
     files: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def compose(
@@ -60,7 +64,8 @@ class Composer:
 
     So the jobs of a sweep see the same files, whoever edits them meanwhile. Threads: any, one composition at a time.
     Hydra's own state in this process (an embedding program's `@hydra.main` or `initialize`) is as it was, before and
-    after. `loader` is Hydra's ConfigLoader, for what drives sweepers; `name` is without a suffix.
+    after. `loader.hydra` is Hydra's own ConfigLoader, for what drives sweepers within `loading.hydra_of_ours`.
+    A composition takes 45 to 75 ms, most of it Hydra's copying of its own `hydra` node.
     """
 
     def __init__(self, directory: Path, name: str = "config", *, imports: Sequence[str] = ()) -> None:
@@ -79,9 +84,9 @@ class Composer:
         return None
 
     def config(self, overrides: Sequence[str] = (), *, multirun: bool = False) -> DictConfig:
-        """As Hydra composes it, with its `hydra` node, nothing resolved. `multirun`: sweeping overrides are allowed, and
-        a missing option of a group waits for one. Raises ConfigurationError."""
-        return self.loader.composed(overrides, multirun=multirun)[0]
+        """As Hydra composes it, with its `hydra` node, nothing resolved. `multirun`: overrides may sweep, and a
+        group may still lack its option. Raises ConfigurationError."""
+        return self.loader.composed(overrides, multirun=multirun)
 
     def compose(
         self, overrides: Sequence[str] = (), *, like: DictConfig | None = None, sweep: str = "", job: int = -1
@@ -89,21 +94,24 @@ class Composer:
         """`like`: the sweep's own config, whose cached resolvers (`${now:…}`) count for its jobs too.
 
         Raises ConfigurationError."""
-        config, files = self.loader.composed(overrides, like=like)
-        resolved = self.loader.resolved(config, files)
-        cairn = resolved.pop(RESERVED, None)
-        self.loader.check_reserved(cairn, files)
-        cairn = cairn or {}
+        config = self.loader.composed(overrides, like=like)
+        values, text = self.loader.resolved(config, overrides)
+        cairn = values.pop(RESERVED, None)
+        if cairn is not None and not isinstance(cairn, dict):
+            raise ConfigurationError(
+                f"`{RESERVED}` holds what is said of the run, so it is a mapping, not {cairn!r}",
+                place=place_of(self.loader.files, RESERVED) or self.loader.primary,
+            )
         recorded = Configuration(
             directory=self.directory,
             name=self.name,
             overrides=tuple(overrides),
-            digest=digest_of(resolved, cairn),
-            text=self.loader.written(config),
+            digest=digest_of(values, cairn or {}),
+            text=text,
             sweep=sweep,
             job=job,
         )
-        return Composed(recorded, resolved, cairn, self.loader.primary, files)
+        return Composed(recorded, values, cairn or {}, self.loader.primary, self.loader.files, self.loader.warnings)
 
 
 def digest_of(values: dict[str, Any], cairn: dict[str, Any]) -> str:

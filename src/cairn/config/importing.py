@@ -13,8 +13,9 @@ from cairn.errors import ConfigurationError
 
 
 def import_all(imports: Sequence[str]) -> None:
-    """Each a file (`conf/schema.py`) or a module (`acme.schema`), once in a process. A file's directory, and for a module
-    the working directory, are on `sys.path` from then on. Raises ConfigurationError at the user's file and line."""
+    """Each a file (`conf/schema.py`) or a module (`acme.schema`), once in a process. A file's directory, and for a
+    module the working directory, are on `sys.path` from then on. Raises ConfigurationError
+    at the user's file and line."""
     for one in imports:
         if one.endswith(".py") or os.sep in one:
             _import_file(one)

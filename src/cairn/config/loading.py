@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -21,6 +22,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobRuntime, setup_globals
 from hydra.plugins.config_source import ConfigResult
@@ -29,6 +31,7 @@ from hydra.version import VersionBase, setbase
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cairn.config.importing import import_all
+from cairn.errors import CairnError
 
 Files = tuple[tuple[str, str], ...]
 
@@ -37,11 +40,11 @@ _STATE = (VersionBase, JobRuntime, HydraConfig)
 
 
 @contextmanager
-def _hydra_of_ours(job: str) -> Iterator[None]:
+def hydra_of_ours(job: str) -> Iterator[None]:
     """Hydra's newest behaviour, a job's name, and no configuration yet, instead of what this process has set up."""
     instances: dict[type, Any] = Singleton._instances
     with _exchanged:
-        before = {kind: instances.pop(kind) for kind in _STATE if kind in instances}
+        before: dict[type, Any] = {kind: instances.pop(kind) for kind in _STATE if kind in instances}
         try:
             setbase(None)
             setup_globals()
@@ -58,6 +61,8 @@ class _ReadOnce(ConfigRepository):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         self._read: dict[tuple[str, ...], ConfigResult | None] = {}
+        self.reading = ""
+        self.origin = self
         super().__init__(config_search_path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _ReadOnce:
@@ -65,11 +70,13 @@ class _ReadOnce(ConfigRepository):
         other = object.__new__(_ReadOnce)
         other.sources = list(self.sources)
         other._read = self._read
+        other.origin = self.origin
         return other
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         key = (config_path, *(source.path for source in self.sources))
         if key not in self._read:
+            self.origin.reading = next(_files_of(config_path, self), self.origin.reading)
             self._read[key] = super().load_config(config_path)
         return copy.deepcopy(self._read[key])
 
@@ -79,7 +86,8 @@ class _Recording(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         self.config_search_path = config_search_path
-        self.repository = _ReadOnce(config_search_path)
+        self.once = _ReadOnce(config_search_path)
+        self.repository = self.once
         self.files: Files = ()
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
@@ -89,57 +97,119 @@ class _Recording(ConfigLoaderImpl):
 
 def _files(defaults: list[ResultDefault], repo: IConfigRepository) -> Iterator[tuple[str, str]]:
     for default in defaults:
-        path = default.config_path or ""
-        for source in repo.get_sources():
-            if source.is_config(path):
-                if source.scheme() == "file":
-                    yield f"{source.path}/{source._normalize_file_name(path)}", default.package or ""
-                elif source.scheme() == "structured" and not path.startswith("hydra/"):
-                    yield f"structured config {path}", default.package or ""
-                break
+        for file in _files_of(default.config_path or "", repo):
+            yield file, default.package or ""
+
+
+def _files_of(config: str, repo: IConfigRepository) -> Iterator[str]:
+    """The file, if it is in one, or a word for it; nothing for what Hydra brings."""
+    source = next((source for source in repo.get_sources() if source.is_config(config)), None)
+    if source is None or source.provider == "hydra":
+        return
+    if source.scheme() == "file":
+        yield f"{source.path}/{source._normalize_file_name(config)}"
+    elif not config.startswith("hydra/"):
+        yield f"{source.path}{config}"
 
 
 class Loader:
-    """One directory's primary configuration, composed as often as is asked."""
+    """One directory's primary configuration, composed as often as is asked.
+
+    `files`, `reading` and `latest` tell of the last composition: what was merged, which file was read last, and the
+    config itself. `hydra` is Hydra's own ConfigLoader.
+    """
 
     def __init__(self, directory: str, name: str) -> None:
         self.directory = directory
         self.name = name
         self.primary = f"{directory}/{name}.yaml"
-        self.loader = _Recording(create_config_search_path(directory))
+        self.latest: DictConfig | None = None
+        self.warnings: tuple[str, ...] = ()
+        self.hydra = _Recording(create_config_search_path(directory))
 
     @classmethod
     def opened(cls, directory: str, name: str, imports: Sequence[str]) -> Loader:
         """Raises ConfigurationError."""
-        with _hydra_of_ours(name):
+        with hydra_of_ours(name):
             import_all(imports)
             return cls(directory, name)
 
+    @property
+    def files(self) -> Files:
+        return self.hydra.files
+
+    @property
+    def reading(self) -> str:
+        return self.hydra.once.reading
+
     def composed(
         self, overrides: Sequence[str], *, multirun: bool = False, like: DictConfig | None = None
-    ) -> tuple[DictConfig, Files]:
-        """With its `hydra` node, nothing resolved; and the files. Raises ConfigurationError."""
-        with _hydra_of_ours(self.name):
-            config = self.loader.load_configuration(
-                self.name, list(overrides), RunMode.MULTIRUN if multirun else RunMode.RUN
-            )
+    ) -> DictConfig:
+        """With its `hydra` node, nothing resolved. Raises ConfigurationError."""
+        with self.telling(overrides), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            config = self.latest = self.loaded(overrides, multirun=multirun)
+            self.warnings = tuple(dict.fromkeys(str(one.message) for one in warned))
             if like is not None:
                 OmegaConf.copy_cache(from_config=like, to_config=config)
-            return config, self.loader.files
+            return config
 
-    def resolved(self, config: DictConfig, files: Files) -> dict[str, Any]:
-        """Everything but `hydra`, as plain values. Raises ConfigurationError."""
-        with _hydra_of_ours(self.name):
+    def loaded(self, overrides: Sequence[str], *, multirun: bool = False) -> DictConfig:
+        """Raises what Hydra raises."""
+        with hydra_of_ours(self.name):
+            self.hydra.files, self.hydra.once.reading, self.latest = (), "", None
+            mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+            return self.hydra.load_configuration(self.name, list(overrides), mode)
+
+    def resolved(self, config: DictConfig, overrides: Sequence[str]) -> tuple[dict[str, Any], str]:
+        """Everything but `hydra`: as plain values, and as YAML with interpolations as they are written.
+
+        Raises ConfigurationError."""
+        with self.telling(overrides), hydra_of_ours(self.name):
+            job = job_config(config)
+            text = OmegaConf.to_yaml(job)
             HydraConfig.instance().set_config(config)
-            plain: dict[str, Any] = _plain(OmegaConf.to_container(job_config(config), resolve=True))
-            return plain
+            plain: dict[str, Any] = _plain(OmegaConf.to_container(job, resolve=True))
+            return plain, text
 
-    def check_reserved(self, cairn: Any, files: Files) -> None:
-        """Raises ConfigurationError for a `cairn` that is no mapping."""
+    def shown(self, config: DictConfig, part: str, overrides: Sequence[str], *, resolve: bool) -> DictConfig:
+        """What `--cfg job|hydra|all` shows. Raises ConfigurationError."""
+        with self.telling(overrides), hydra_of_ours(self.name):
+            HydraConfig.instance().set_config(config)
+            if resolve:
+                config = copy.deepcopy(config)
+                OmegaConf.set_readonly(config.hydra, False)
+                OmegaConf.resolve(config)
+            if part == "job":
+                return job_config(config)
+            return OmegaConf.masked_copy(config, ["hydra"]) if part == "hydra" else config
 
-    def written(self, config: DictConfig) -> str:
-        """The job's configuration as YAML, interpolations as they are written."""
-        return OmegaConf.to_yaml(job_config(config))
+    @contextmanager
+    def telling(self, overrides: Sequence[str]) -> Iterator[None]:
+        """Whatever Hydra raises, told with its place. Raises ConfigurationError."""
+        try:
+            yield
+        except CairnError:
+            raise
+        except Exception as error:  # Hydra lets Python's own through: of asserts, resolvers, plugins, unreadable files
+            from cairn.config.refusing import refused
+
+            files, reading, latest = self.files, self.reading, self.latest
+            told = refused(error, self, list(overrides))
+            self.hydra.files, self.hydra.once.reading, self.latest = files, reading, latest
+            raise told from error
+
+    def file_of(self, config: str) -> str:
+        """The file of a configuration named as Hydra does (`model/small`); "" for one that is in none."""
+        return next(_files_of(config, self.hydra.repository), "")
+
+    def options(self, group: str, kind: ObjectType = ObjectType.CONFIG) -> list[str]:
+        """Of the user's own: what Hydra itself brings is left out."""
+        found: list[str] = []
+        for source in self.hydra.repository.get_sources():
+            if source.provider != "hydra" and source.is_group(group):
+                found += source.list(group, kind)
+        return sorted(one for one in set(found) if not one.startswith("_"))
 
 
 def job_config(config: DictConfig) -> DictConfig:
