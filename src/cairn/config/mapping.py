@@ -240,7 +240,7 @@ _TARGET: dict[str, Fields] = {
         name: field(name, text)
         for name in (
             "to", "project", "region", "service_account", "network", "encryption_key", "host", "namespace",
-            "credentials", "staging_bucket",
+            "credentials", "staging_bucket", "authority",
         )
     },
     "reserved_ip_ranges": field("reserved_ip_ranges", several(text)),

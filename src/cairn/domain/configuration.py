@@ -80,6 +80,7 @@ class TargetConfiguration(msgspec.Struct, frozen=True, omit_defaults=True):
     namespace: str = ""
     credentials: str = ""  # a file: of --to http(s)://HOST what `cairn tokens` has written, of kfp a token
     staging_bucket: str = ""
+    authority: str = ""  # a PEM file: of the authority to trust, of a server with TLS of its own
 
 
 class RunConfiguration(msgspec.Struct, frozen=True, omit_defaults=True):
