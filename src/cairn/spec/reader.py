@@ -125,7 +125,7 @@ def _message_reader(message: str) -> Read:
     fields: dict[str, tuple[str, str, str]] = {}  # spelling → (name, type, oneof)
     for name, declared in MESSAGES[message].items():
         type_, _, group = declared.partition(" @")
-        fields[name] = fields[_snake(name)] = (name, type_, group)
+        fields[name] = fields[snake(name)] = (name, type_, group)
 
     def read_message(value: Any) -> dict[str, Any]:
         if type(value) is not dict:
@@ -141,7 +141,7 @@ def _message_reader(message: str) -> Read:
             if given is None and type_ != "value":
                 continue
             if name in found:
-                raise Bad(f"the field is given twice, as {name} and as {_snake(name)}").at(name)
+                raise Bad(f"the field is given twice, as {name} and as {snake(name)}").at(name)
             if group:
                 if group in groups:
                     raise Bad(f"only one of {groups[group]} and {name} can be given")
@@ -280,7 +280,7 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 

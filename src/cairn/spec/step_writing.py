@@ -1,0 +1,224 @@
+"""One step's configuration, written into its task and its executor as the compiler (kfp 2.17) and Vertex AI do."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from cairn.domain.configuration import StepConfiguration
+from cairn.errors import ConfigurationError, InputRefused
+from cairn.spec.machine_types import machine_resources
+from cairn.spec.quantities import parse_cpu, parse_memory
+from cairn.spec.spelling import drop, key_of, member, put, value_of
+
+_OF_MACHINES = ("cpu", "cpu_limit", "memory", "memory_limit")
+_BYTES = 1_000_000_000  # the unit of the old fields for memory
+_NO_POOLS = (
+    "a step of several replicas is a coming feature; name the parts as steps of their own, or loop over them with "
+    "dsl.ParallelFor"
+)
+
+
+def check_step(step: StepConfiguration, executor: dict[str, Any], name: str, place: str) -> None:
+    """Whether `executor`, of the step called `name`, can be what `step` says. Raises ConfigurationError."""
+    for field in _OF_MACHINES:
+        _checked_quantity(step, field, place)
+    if step.machine_type is not None:
+        try:
+            machine_resources(step.machine_type)
+        except InputRefused as error:
+            raise ConfigurationError(error.message, place=f"{place}.machine_type", remedy=error.remedy) from None
+    if "container" in executor:
+        _check_container(step, executor["container"], place)
+        return
+    said = [
+        field
+        for field in step.__struct_fields__
+        if field not in ("caching", "retries", "backoff_seconds") and getattr(step, field) not in (None, {})
+    ]
+    pools = worker_pools(executor)
+    if pools:
+        said = [field for field in said if field in _OF_MACHINES]
+        remedy = "say its machine_type"
+    else:
+        remedy = "only caching and retries can be said of it"
+    if said:
+        what = "is a custom job" if pools else "runs no container"
+        raise ConfigurationError(f"the step {name} {what}", place=f"{place}.{said[0]}", remedy=remedy)
+
+
+def _checked_quantity(step: StepConfiguration, field: str, place: str) -> None:
+    text = getattr(step, field)
+    if text is None:
+        return
+    try:
+        (parse_memory if field.startswith("memory") else parse_cpu)(text)
+    except InputRefused as error:
+        raise ConfigurationError(error.message, place=f"{place}.{field}", remedy=error.remedy) from None
+
+
+def _check_container(step: StepConfiguration, container: dict[str, Any], place: str) -> None:
+    if step.replicas is not None and step.replicas > 1:
+        raise ConfigurationError(
+            f"the step is one container, and {step.replicas} replicas are wanted",
+            place=f"{place}.replicas",
+            remedy=_NO_POOLS,
+        )
+    resources = value_of(container, "resources", {})
+    for what, parse in (("cpu", parse_cpu), ("memory", parse_memory)):
+        limit, request = getattr(step, f"{what}_limit"), getattr(step, what)
+        request = request or value_of(resources, f"resource{what.capitalize()}Request", "")
+        if limit and request and "{{" not in request and step.machine_type is None and parse(limit) < parse(request):
+            raise ConfigurationError(
+                f"{limit} is less than the {request} that the step requests",
+                place=f"{place}.{what}_limit",
+                remedy=f"lower its {what} too",
+            )
+    accelerator = value_of(resources, "accelerator", {})
+    known = step.accelerator_type or step.machine_type or _type_of(accelerator)
+    if step.accelerator_count and not known:
+        raise ConfigurationError(
+            "accelerators of no type are wanted", place=f"{place}.accelerator_count", remedy="say accelerator_type too"
+        )
+
+
+# --- task ------------------------------------------------------------------------------------------------------------
+
+
+def write_task(task: dict[str, Any], step: StepConfiguration) -> None:
+    if step.caching is not None:
+        options = member(task, "cachingOptions")
+        put(options, "enableCache", step.caching)
+        if not step.caching:
+            drop(options, "cacheKey")
+    if step.retries == 0:
+        drop(task, "retryPolicy")
+    elif step.retries is not None:
+        policy = member(task, "retryPolicy")
+        put(policy, "maxRetryCount", step.retries)
+        if step.backoff_seconds is not None:
+            put(policy, "backoffDuration", f"{step.backoff_seconds:.9f}".rstrip("0").rstrip(".") + "s")
+
+
+# --- executor --------------------------------------------------------------------------------------------------------
+
+
+def write_executor(executor: dict[str, Any], step: StepConfiguration) -> int:
+    """Returns the time-out in seconds that belongs into the platform's document, 0 for none."""
+    pools = worker_pools(executor)
+    if pools:
+        _write_custom_job(executor, pools, step)
+        return 0
+    container = executor["container"]
+    if step.image is not None:
+        container["image"] = step.image
+    if step.environment:
+        container["env"] = _environment(container.get("env") or [], step.environment)
+    _write_resources(container, step)
+    return step.timeout_seconds or 0
+
+
+def _environment(there: list[dict[str, Any]], added: dict[str, str]) -> list[dict[str, Any]]:
+    """Those of the same name are replaced where they stand."""
+    kept = [{**one, "value": added[one["name"]]} if one.get("name") in added else one for one in there]
+    names = {one.get("name") for one in there}
+    return kept + [{"name": name, "value": value} for name, value in added.items() if name not in names]
+
+
+def _write_resources(container: dict[str, Any], step: StepConfiguration) -> None:
+    wanted = [*_OF_MACHINES, "machine_type", "accelerator_type", "accelerator_count"]
+    if all(getattr(step, field) is None for field in wanted):
+        return
+    resources = member(container, "resources")
+    cpu, memory, kind, count = step.cpu, step.memory, step.accelerator_type, step.accelerator_count
+    if step.machine_type is not None:
+        machine = machine_resources(step.machine_type, kind or "", count or 0)
+        # A step on such a machine may use all of it: what the pipeline set as limits is not the machine's.
+        for name in ("cpu", "memory"):
+            _write_amount(resources, f"{name}Limit", None)
+        _write_amount(resources, "cpuRequest", machine.cpu_request)
+        _write_amount(resources, "memoryRequest", machine.memory_request)
+        kind = machine.accelerator_type or kind
+        count = int(machine.accelerator_count) if machine.accelerator_count and count is None else count
+    for name, request, limit in (("cpu", cpu, step.cpu_limit), ("memory", memory, step.memory_limit)):
+        if request is not None:
+            _write_amount(resources, f"{name}Request", request)
+        if limit is not None or request is not None:
+            _write_amount(resources, f"{name}Limit", limit or request)
+    _write_accelerator(resources, kind, count)
+    if not resources:
+        drop(container, "resources")
+
+
+def _write_amount(resources: dict[str, Any], name: str, text: str | None) -> None:
+    """As text, and as the number that older readers look at: cores, or memory in 1e9 bytes."""
+    written = f"resource{name[0].upper()}{name[1:]}"
+    if text is None:
+        drop(resources, name, written)
+        return
+    put(resources, written, text)
+    put(resources, name, parse_memory(text) / _BYTES if name.startswith("memory") else parse_cpu(text) / 1000)
+
+
+def _write_accelerator(resources: dict[str, Any], kind: str | None, count: int | None) -> None:
+    if kind is None and count is None:
+        return
+    if count == 0:
+        drop(resources, "accelerator")
+        return
+    there = value_of(resources, "accelerator", {})
+    kind = kind or _type_of(there)
+    number = str(count or value_of(there, "resourceCount") or value_of(there, "count") or 1)
+    resources[key_of(resources, "accelerator")] = {
+        "type": kind,
+        "resourceType": kind,
+        "count": number,
+        "resourceCount": number,
+    }
+
+
+def _type_of(accelerator: dict[str, Any]) -> str:
+    return str(value_of(accelerator, "resourceType") or value_of(accelerator, "type") or "")
+
+
+# --- custom jobs -----------------------------------------------------------------------------------------------------
+
+
+def worker_pools(executor: dict[str, Any]) -> list[dict[str, Any]]:
+    """The worker pools of a CustomJob as an executor; [] for anything else."""
+    job = value_of(value_of(executor, "customJob", {}), "customJob", {})
+    return list(value_of(value_of(job, "jobSpec", {}), "workerPoolSpecs", []))
+
+
+def _write_custom_job(executor: dict[str, Any], pools: list[dict[str, Any]], step: StepConfiguration) -> None:
+    job = member(member(member(executor, "customJob"), "customJob"), "jobSpec")
+    for pool in pools:
+        machine = member(pool, "machineSpec")
+        for name, value in (
+            ("machineType", step.machine_type),
+            ("acceleratorType", step.accelerator_type),
+            ("acceleratorCount", step.accelerator_count),
+        ):
+            if value is not None:
+                put(machine, name, value)
+        container = value_of(pool, "containerSpec")
+        if container is not None:
+            if step.image is not None:
+                put(container, "imageUri", step.image)
+            if step.environment:
+                container["env"] = _environment(container.get("env") or [], step.environment)
+    if step.replicas is not None:
+        put(job, "workerPoolSpecs", _with_replicas(pools, step.replicas))
+    if step.timeout_seconds:
+        put(member(job, "scheduling"), "timeout", f"{step.timeout_seconds}s")
+
+
+def _with_replicas(pools: list[dict[str, Any]], replicas: int) -> list[dict[str, Any]]:
+    """One chief in the first pool and the others in the second, as create_custom_training_job_from_component has it."""
+    first, rest = pools[0], pools[2:]
+    workers = pools[1] if len(pools) > 1 else copy.deepcopy(first)
+    put(first, "replicaCount", 1)
+    if replicas == 1:
+        return [first, *([{}] if rest else []), *rest]
+    put(workers, "replicaCount", replicas - 1)
+    return [first, workers, *rest]
