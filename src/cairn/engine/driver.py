@@ -339,7 +339,7 @@ class Driver:
             resources=resources,
             timeout_seconds=float(ready.task.component.platform.active_deadline_seconds),
             create_directories=tuple(directories),
-            files=around.files,
+            files=(*around.files, *_output_files(leaf, attempt)),
         )
         return attempt.request
 
@@ -389,6 +389,13 @@ class Driver:
     def warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
+
+
+def _output_files(leaf: LeafPlan, attempt: Attempt) -> list[tuple[str, bytes]]:
+    return [
+        (f"{attempt.layout.parameters}/{name}", attempt.context.text(text).encode())
+        for name, text in leaf.container.output_files.items()
+    ]
 
 
 def artifact_json(artifact: Artifact, *, mounted: bool = False) -> dict[str, Any]:

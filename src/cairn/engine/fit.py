@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from cairn.domain.resources import Capacity, Resources
 from cairn.errors import UnsupportedFeature
+from cairn.spec.machine_types import machine_type
 from cairn.spec.quantities import parse_count, parse_cpu, parse_memory
 from cairn.spec.types import ResourceSpec
 
 
 def resources_of(spec: ResourceSpec, resolve: Callable[[str], str]) -> Resources:
-    """Requests default to limits, as in Kubernetes; a step that asks nothing gets one CPU. Raises InputRefused."""
+    """Requests default to limits, as in Kubernetes, and then to what a machine of the type that is named has; a step
+    that asks nothing gets one CPU. Raises InputRefused."""
     cpu_limit = parse_cpu(resolve(spec.cpu_limit)) if spec.cpu_limit else 0
     cpu = parse_cpu(resolve(spec.cpu_request)) if spec.cpu_request else cpu_limit
     memory_limit = parse_memory(resolve(spec.memory_limit)) if spec.memory_limit else 0
@@ -20,6 +22,11 @@ def resources_of(spec: ResourceSpec, resolve: Callable[[str], str]) -> Resources
     kind = resolve(spec.accelerator_type) if spec.accelerator_type else ""
     if kind and not count and not spec.accelerator_count:
         count = 1
+    if spec.machine_type:
+        machine = machine_type(resolve(spec.machine_type))
+        cpu, memory = cpu or machine.cpu_millis, memory or machine.memory_mib << 20
+        if not kind and not count:
+            kind, count = machine.accelerator_type, machine.accelerators
     return Resources(cpu or 1000, memory, count, kind, cpu_limit, memory_limit)
 
 

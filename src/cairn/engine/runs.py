@@ -99,9 +99,8 @@ class RunService:
         for name in used_components(pipeline):
             component = pipeline.components[name]
             if isinstance(component.executor, CustomJobSpec):
-                raise UnsupportedFeature(
-                    "a CustomJob as an executor cannot run as a process on this machine yet", place=f"components.{name}"
-                )
+                refused = component.executor
+                raise UnsupportedFeature(refused.refusal, place=f"components.{name}", remedy=refused.remedy)
             if isinstance(component.executor, ContainerSpec) and not is_claim(component):
                 self._check_mounts(component)
                 plans[name] = self.services.environments.plan(

@@ -12,7 +12,6 @@ from cairn.spec.types import (
     ArtifactInput,
     ArtifactOutput,
     ContainerSpec,
-    CustomJobSpec,
     ImporterSpec,
     ParameterInput,
     ParameterOutput,
@@ -106,11 +105,11 @@ def old_value(spec: dict[str, Any]) -> Value:
     return next(iter(spec.values()), None)
 
 
-def executor(spec: dict[str, Any]) -> ContainerSpec | ImporterSpec | CustomJobSpec:
-    """Raises Bad for executors that Cairn does not run."""
+def executor(spec: dict[str, Any]) -> ContainerSpec | ImporterSpec:
+    """Raises Bad for executors that Cairn does not run. A customJob is read by `custom_jobs`."""
     if "container" in spec:
         try:
-            return _container(spec["container"])
+            return container(spec["container"])
         except Bad as bad:
             raise bad.at("container") from None
     if "importer" in spec:
@@ -118,8 +117,6 @@ def executor(spec: dict[str, Any]) -> ContainerSpec | ImporterSpec | CustomJobSp
             return _importer(spec["importer"])
         except Bad as bad:
             raise bad.at("importer") from None
-    if "customJob" in spec:
-        return CustomJobSpec(spec["customJob"].get("customJob", {}))
     if "resolver" in spec:
         raise Bad(
             "resolvers are not supported",
@@ -129,7 +126,7 @@ def executor(spec: dict[str, Any]) -> ContainerSpec | ImporterSpec | CustomJobSp
     raise Bad("has no container, importer or customJob")
 
 
-def _container(spec: dict[str, Any]) -> ContainerSpec:
+def container(spec: dict[str, Any]) -> ContainerSpec:
     if not spec.get("image"):
         raise Bad("has no image", "image")
     if spec.get("lifecycle", {}).get("preCacheCheck"):

@@ -19,7 +19,9 @@ from cairn.spec import definitions
 from cairn.spec.checks import check_pipeline
 from cairn.spec.coercion import coerce
 from cairn.spec.completion import complete
+from cairn.spec.custom_jobs import StepJob
 from cairn.spec.documents import MAX_BYTES, canonical, parse_documents, read_text
+from cairn.spec.job_launchers import read_jobs
 from cairn.spec.platform import Platform, read_platform
 from cairn.spec.reader import Bad, nearest, read, shown
 from cairn.spec.tasks import dag
@@ -110,6 +112,7 @@ class _Loader:
         self.text = text
         self.warnings: list[str] = []
         self.executors: dict[str, Any] = self.spec.get("deploymentSpec", {}).get("executors", {})
+        self.jobs: dict[str, StepJob] = {}
 
     def pipeline(self) -> Pipeline:
         import xxhash
@@ -122,6 +125,8 @@ class _Loader:
         if len(name) > 255 or not name.isprintable():
             raise Bad(f"{shown(name)} is no name for a pipeline", "pipelineInfo", "name")
         platform = self._platform()
+        self.jobs = read_jobs(self.spec)
+        self.warnings += [warning for job in self.jobs.values() for warning in job.warnings]
         components = self._components(platform)
         root = self._root()
         by_kfp = self.spec.get("sdkVersion", "").startswith("kfp-")
@@ -213,6 +218,10 @@ class _Loader:
         both = sorted(input_parameters.keys() & input_artifacts.keys())
         if both:
             raise Bad(f"{shown(both[0])} is both a parameter and an artifact", "inputDefinitions")
+        job = self.jobs.get(name)
+        if job is not None and job.timeout_seconds:
+            seconds = min(job.timeout_seconds, platform.active_deadline_seconds or job.timeout_seconds)
+            platform = msgspec.structs.replace(platform, active_deadline_seconds=seconds)
         return ComponentSpec(
             name=name,
             input_parameters=input_parameters,
@@ -220,7 +229,7 @@ class _Loader:
             output_parameters=_each(outputs, "outputDefinitions", "parameters", definitions.output_parameter),
             output_artifacts=_each(outputs, "outputDefinitions", "artifacts", definitions.output_artifact),
             dag=self._dag(spec) if "dag" in spec else None,
-            executor=None if "dag" in spec else self._executor(spec),
+            executor=None if "dag" in spec else job.executor if job is not None else self._executor(spec),
             platform=platform,
             task_config_inputs=tuple(
                 key for key, parameter in input_parameters.items() if parameter.type == "TASK_CONFIG"

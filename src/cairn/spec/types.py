@@ -147,6 +147,7 @@ class ResourceSpec(msgspec.Struct, frozen=True):
     memory_limit: str = ""
     accelerator_type: str = ""
     accelerator_count: str = ""
+    machine_type: str = ""  # of Google's catalogue: what it has is requested where the others say nothing
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
@@ -155,6 +156,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
     resources: ResourceSpec = ResourceSpec()
+    output_files: dict[str, str] = {}  # by output parameter: text that is there before the command runs
 
 
 class ImporterSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
@@ -167,9 +169,13 @@ class ImporterSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
 
 
 class CustomJobSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
-    """A Vertex CustomJob as an executor, as older compilers write it; the process executor refuses it for now."""
+    """A Vertex CustomJob that does not come to one container: `spec.custom_jobs` makes a ContainerSpec of all others.
+
+    It loads, and is refused when it is to run."""
 
     custom_job: dict[str, Any]
+    refusal: str
+    remedy: str = ""
 
 
 ExecutorSpec: TypeAlias = ContainerSpec | ImporterSpec | CustomJobSpec
