@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cairn.artifacts.uploads import UploadSessions
     from cairn.domain.objects import Bucket
     from cairn.domain.runs import RunSettings
+    from cairn.engine.configuring import Lookups
     from cairn.engine.loop import Engine, Observer
     from cairn.engine.ports import Executor
     from cairn.engine.runs import RunService
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from cairn.records import Records
     from cairn.schedules.service import ScheduleService
     from cairn.schedules.types import PipelineReference, Schedule
+    from cairn.sweeps.service import SweepService
 
 
 class Cairn:
@@ -230,6 +232,24 @@ class Cairn:
         from cairn.experiments.service import ExperimentService
 
         return ExperimentService(self.records, self.clock, self._pause_schedules)
+
+    @property
+    def lookups(self) -> Lookups:
+        """Where what a configuration names is looked up."""
+        from cairn.engine.configuring import Lookups
+        from cairn.experiments.types import Experiment
+        from cairn.metadata.references import find_artifact
+
+        return Lookups(
+            experiment=lambda name, project: self.experiments.create(Experiment("", name, project=project)).id,
+            artifact=lambda reference: find_artifact(self.metadata, reference),
+        )
+
+    @cached_property
+    def sweeps(self) -> SweepService:
+        from cairn.sweeps.service import SweepService
+
+        return SweepService(self.records, self.clock, self.home.sweeps)
 
     def _pause_schedules(self, experiment: str, project: str) -> None:
         from cairn.filters.tree import And, Comparison

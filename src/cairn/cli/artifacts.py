@@ -11,14 +11,12 @@ from cairn.cli import options, output, words
 from cairn.cli.commands import LazyGroup
 from cairn.cli.opening import opened
 from cairn.cli.tables import facts, table
-from cairn.errors import InputRefused, NotFound
 
 if TYPE_CHECKING:
     from cairn.domain.artifacts import Artifact
     from cairn.wiring import Cairn
 
 _HERE = "cairn.cli.artifacts"
-_SEARCHED = 10_000
 
 
 @click.group(
@@ -96,23 +94,9 @@ def show(reference: str, *, as_json: bool) -> None:
 
 def find_artifact(cairn: Cairn, reference: str) -> Artifact:
     """Raises NotFound, InputRefused when several fit."""
-    from cairn.metadata.types import ArtifactQuery
+    from cairn.metadata import references
 
-    if "/" in reference:
-        named = cairn.metadata.artifacts(ArtifactQuery(uri=reference, limit=1))
-        if named:
-            return named[0]
-        raise NotFound("is no artifact's URI", place=reference)
-    try:
-        return cairn.metadata.artifact(reference)
-    except NotFound:
-        listed = cairn.metadata.artifacts(ArtifactQuery(limit=_SEARCHED))
-    near = [artifact for artifact in listed if len(reference) >= 4 and artifact.id.startswith(reference)]
-    if len(near) > 1:
-        raise InputRefused(f"{reference!r} is the beginning of several artifacts' ids", remedy="give more characters")
-    if not near:
-        raise NotFound(f"there is no artifact {reference!r}", remedy="`cairn artifacts list` shows what there is")
-    return near[0]
+    return references.find_artifact(cairn.metadata, reference)
 
 
 def _tell_lineage(artifact: Artifact, lineage: Any) -> None:

@@ -6,26 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cairn.cli import options, output
+from cairn.cli import configuring, options, output
 from cairn.cli.opening import opened
 from cairn.errors import InputRefused, UnsupportedFeature
 
 if TYPE_CHECKING:
     from cairn.cli.views import View
+    from cairn.config.composing import Composed
     from cairn.domain.artifacts import Artifact
     from cairn.domain.runs import Run, RunSettings
+    from cairn.engine.sources import PipelineSource
     from cairn.spec.types import Pipeline
     from cairn.wiring import Cairn
-
-
-def _later(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Options of the contract that come with configuration by Hydra."""
-    if value and not ctx.resilient_parsing:
-        raise UnsupportedFeature(
-            "composing a configuration with Hydra is not in this version",
-            place=parameter.opts[0],
-            remedy="give parameters as name=value or with --params FILE",
-        )
 
 
 @click.command(short_help="Run a pipeline.")
@@ -55,38 +47,64 @@ def _later(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
 @click.option("--notify", metavar="URL|COMMAND", help="Called with the run as JSON when it ends.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @options.traceback
-@click.option("--config-dir", hidden=True, expose_value=False, callback=_later)
-@click.option("--config-name", hidden=True, expose_value=False, callback=_later)
-@click.option("--cfg", hidden=True, expose_value=False, callback=_later)
-@click.option("-m", "--multirun", is_flag=True, hidden=True, expose_value=False, callback=_later)
+@configuring.options
 def run(
     pipeline: str, assignments: tuple[str, ...], *, params_file: str | None, as_json: bool, detach: bool,
     job_id: str, root: str, labels: tuple[str, ...], artifacts: tuple[str, ...], executor: str | None, quiet: bool,
-    with_trace: bool, **flags: Any,
+    with_trace: bool, config_dir: str | None, config_name: str | None, config_imports: tuple[str, ...],
+    cfg: str | None, resolve: bool, multirun: bool, **flags: Any,
 ) -> int:  # fmt: skip
     """Run PIPELINE: a compiled .yaml or .json, a .py file with a @dsl.pipeline, or file.py:function.
 
-    Parameters are given as NAME=VALUE, read by their declared type, or with --params.
+    Parameters are given as NAME=VALUE, read by their declared type, or with --params. With --config-dir, NAME=VALUE are
+    overrides of a configuration that Hydra composes, and parameters are taken from it.
     """
-    from cairn.domain.runs import Submission
+    from msgspec.structs import replace
 
-    with opened(executor or "") as cairn:
-        settings = run_settings(cairn, flags, executor=executor, detach=detach)
-        read = read_pipeline(cairn, pipeline, with_trace=with_trace)
-        values = read_parameters(read, assignments, params_file)
-        submission = Submission(
-            values,
-            settings,
+    from cairn.domain.runs import Submission
+    from cairn.engine.sources import read_parameters_file
+
+    asked = configuring.asked(
+        assignments, config_dir=config_dir, config_name=config_name, config_imports=config_imports, cfg=cfg,
+        resolve=resolve, multirun=multirun,
+    )  # fmt: skip
+    if asked is not None and asked.cfg:
+        return configuring.show(asked, as_json=as_json)
+    composed = configuring.composed(asked) if asked is not None and not asked.multirun else None
+    with opened(executor or _said_executor(composed)) as cairn:
+        source = pipeline_source(cairn, pipeline, with_trace=with_trace)
+        given = Submission(
+            {},
+            run_settings(cairn, flags, executor=executor, detach=detach),
             job_id=job_id,
             labels=dict(map(options.parse_label, labels)),
             source=source_name(pipeline),
             pipeline_root=root,
             input_artifacts=given_artifacts(cairn, artifacts),
         )
+        if asked is None:
+            read = source.pipeline()
+            submission = replace(given, parameters=read_parameters(read, assignments, params_file))
+        else:
+            given = replace(given, parameters=read_parameters_file(params_file) if params_file else {})
+            said_by_flags = settings_of_flags(flags, executor=executor)
+            if composed is None:
+                raise UnsupportedFeature("sweeps are not in this version yet", place="--multirun")
+            meant = configuring.configured(cairn, source, composed, given, flags=said_by_flags)
+            read, submission = meant.pipeline, meant.submission
         accepted = cairn.runs.submit(read, submission)
         if detach:
             return leave(cairn, accepted, as_json=as_json)
         return execute(cairn, accepted, read, as_json=as_json, quiet=quiet, with_trace=with_trace)
+
+
+def _said_executor(composed: Composed | None) -> str:
+    """Of the configuration: a home is opened with its executor."""
+    if composed is None:
+        return ""
+    from cairn.config.mapping import run_configuration
+
+    return run_configuration(composed).executor
 
 
 def given_artifacts(cairn: Cairn, arguments: tuple[str, ...]) -> dict[str, tuple[Artifact, ...]]:
@@ -173,16 +191,28 @@ def run_settings(cairn: Cairn, flags: dict[str, Any], *, executor: str | None, d
     )
 
 
+def settings_of_flags(flags: dict[str, Any], *, executor: str | None) -> set[str]:
+    """The fields of RunSettings that a flag has set, whatever to: a configuration does not change them."""
+    said = {"use_cache": flags["no_cache"], "cache_ttl_seconds": flags["cache_ttl"], "executor": executor}
+    same = {name: flags[name] for name in ("verify_cache", "failure_policy", "strict", "in_place", "notify")}
+    return {name for name, value in {**said, **same}.items() if value}
+
+
 def read_pipeline(cairn: Cairn, source: str, *, with_trace: bool = False) -> Pipeline:
     """A pipeline from its file; Python is compiled in an environment that has kfp."""
-    from cairn.engine.sources import read_source
+    return pipeline_source(cairn, source, with_trace=with_trace).pipeline()
+
+
+def pipeline_source(cairn: Cairn, source: str, *, with_trace: bool = False) -> PipelineSource:
+    """Nothing is read yet."""
+    from cairn.engine.sources import PipelineSource
 
     def said(line: str) -> None:
         if line.startswith("+ "):  # each of the packages installed
             return
         output.note(output.one_line(line, 200))
 
-    return read_source(source, cairn.environments, progress=said, traceback=with_trace)
+    return PipelineSource(source, cairn.environments, progress=said, traceback=with_trace)
 
 
 def source_name(source: str) -> str:

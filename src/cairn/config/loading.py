@@ -116,7 +116,7 @@ class Loader:
     """One directory's primary configuration, composed as often as is asked.
 
     `files`, `reading` and `latest` tell of the last composition: what was merged, which file was read last, and the
-    config itself. `hydra` is Hydra's own ConfigLoader.
+    config itself. `loader` is Hydra's own ConfigLoader.
     """
 
     def __init__(self, directory: str, name: str) -> None:
@@ -125,7 +125,7 @@ class Loader:
         self.primary = f"{directory}/{name}.yaml"
         self.latest: DictConfig | None = None
         self.warnings: tuple[str, ...] = ()
-        self.hydra = _Recording(create_config_search_path(directory))
+        self.loader = _Recording(create_config_search_path(directory))
 
     @classmethod
     def opened(cls, directory: str, name: str, imports: Sequence[str]) -> Loader:
@@ -136,11 +136,11 @@ class Loader:
 
     @property
     def files(self) -> Files:
-        return self.hydra.files
+        return self.loader.files
 
     @property
     def reading(self) -> str:
-        return self.hydra.once.reading
+        return self.loader.once.reading
 
     def composed(
         self, overrides: Sequence[str], *, multirun: bool = False, like: DictConfig | None = None
@@ -157,9 +157,9 @@ class Loader:
     def loaded(self, overrides: Sequence[str], *, multirun: bool = False) -> DictConfig:
         """Raises what Hydra raises."""
         with hydra_of_ours(self.name):
-            self.hydra.files, self.hydra.once.reading, self.latest = (), "", None
+            self.loader.files, self.loader.once.reading, self.latest = (), "", None
             mode = RunMode.MULTIRUN if multirun else RunMode.RUN
-            return self.hydra.load_configuration(self.name, list(overrides), mode)
+            return self.loader.load_configuration(self.name, list(overrides), mode)
 
     def resolved(self, config: DictConfig, overrides: Sequence[str]) -> tuple[dict[str, Any], str]:
         """Everything but `hydra`: as plain values, and as YAML with interpolations as they are written.
@@ -172,17 +172,17 @@ class Loader:
             plain: dict[str, Any] = _plain(OmegaConf.to_container(job, resolve=True))
             return plain, text
 
-    def shown(self, config: DictConfig, part: str, overrides: Sequence[str], *, resolve: bool) -> DictConfig:
+    def shown(self, config: DictConfig, part: str, overrides: Sequence[str], *, resolve: bool) -> tuple[str, Any]:
         """What `--cfg job|hydra|all` shows. Raises ConfigurationError."""
         with self.telling(overrides), hydra_of_ours(self.name):
             HydraConfig.instance().set_config(config)
-            if resolve:
-                config = copy.deepcopy(config)
-                OmegaConf.set_readonly(config.hydra, False)
-                OmegaConf.resolve(config)
+            chosen = config
             if part == "job":
-                return job_config(config)
-            return OmegaConf.masked_copy(config, ["hydra"]) if part == "hydra" else config
+                chosen = job_config(config)
+            elif part == "hydra":
+                chosen = OmegaConf.masked_copy(config, ["hydra"])
+                chosen.hydra._set_parent(config)
+            return OmegaConf.to_yaml(chosen, resolve=resolve), _plain(OmegaConf.to_container(chosen, resolve=resolve))
 
     @contextmanager
     def telling(self, overrides: Sequence[str]) -> Iterator[None]:
@@ -196,17 +196,17 @@ class Loader:
 
             files, reading, latest = self.files, self.reading, self.latest
             told = refused(error, self, list(overrides))
-            self.hydra.files, self.hydra.once.reading, self.latest = files, reading, latest
+            self.loader.files, self.loader.once.reading, self.latest = files, reading, latest
             raise told from error
 
     def file_of(self, config: str) -> str:
         """The file of a configuration named as Hydra does (`model/small`); "" for one that is in none."""
-        return next(_files_of(config, self.hydra.repository), "")
+        return next(_files_of(config, self.loader.repository), "")
 
     def options(self, group: str, kind: ObjectType = ObjectType.CONFIG) -> list[str]:
         """Of the user's own: what Hydra itself brings is left out."""
         found: list[str] = []
-        for source in self.hydra.repository.get_sources():
+        for source in self.loader.repository.get_sources():
             if source.provider != "hydra" and source.is_group(group):
                 found += source.list(group, kind)
         return sorted(one for one in set(found) if not one.startswith("_"))

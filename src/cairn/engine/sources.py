@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from cairn.config.composing import RESERVED, Composed
 from cairn.domain.values import Value
 from cairn.engine.ports import Environment
 from cairn.errors import ParameterError, SpecError
@@ -37,19 +38,49 @@ def read_source(
     source: str, compilers: Compilers, *, progress: Progress | None = None, traceback: bool = False
 ) -> Pipeline:
     """The pipeline in a .yaml or .json file, or compiled from a .py file. Raises SpecError, CompileError."""
-    path, function = split_source(source)
-    if not path.endswith(_PYTHON):
-        return load_file(path)
-    if not os.path.isfile(path):
-        raise SpecError("there is no such file", place=path)
-    from cairn.spec.compile import compile_source  # a subprocess and what it takes: only for Python sources
+    return PipelineSource(source, compilers, progress=progress, traceback=traceback).pipeline()
 
-    directory = Path(os.path.abspath(path)).parent
-    environment = compilers.compile_environment(directory, progress=progress)
-    text = compile_source(
-        path, function=function, python=environment.python, variables=environment.variables, traceback=traceback
-    )
-    return load_text(text, origin=source)
+
+class PipelineSource:
+    """What a user names as a pipeline, read once; one that is made of a configuration, once for each of them."""
+
+    def __init__(
+        self, source: str, compilers: Compilers, *, progress: Progress | None = None, traceback: bool = False
+    ) -> None:
+        self.source = source
+        self.path, self.function = split_source(source)
+        self.directory = Path(os.path.abspath(self.path)).parent  # where relative paths of its configuration start
+        self._compilers = compilers
+        self._progress = progress
+        self._traceback = traceback
+        self._read: dict[str, Pipeline] = {}
+
+    def pipeline(self, composed: Composed | None = None) -> Pipeline:
+        """Raises SpecError, CompileError; of a function that makes a pipeline of a configuration, without one too."""
+        digest = composed.configuration.digest if composed else ""
+        found = self._read.get("*") or self._read.get(digest)
+        if found is None:
+            found, configured = self._loaded(composed)
+            self._read[digest if configured else "*"] = found
+        return found
+
+    def _loaded(self, composed: Composed | None) -> tuple[Pipeline, bool]:
+        if not self.path.endswith(_PYTHON):
+            return load_file(self.path), False
+        if not os.path.isfile(self.path):
+            raise SpecError("there is no such file", place=self.path)
+        from cairn.spec.compile import compile_source  # a subprocess and what it takes: only for Python sources
+
+        environment = self._compilers.compile_environment(self.directory, progress=self._progress)
+        compiled = compile_source(
+            self.path,
+            function=self.function,
+            python=environment.python,
+            variables=environment.variables,
+            traceback=self._traceback,
+            configuration={**composed.values, RESERVED: composed.cairn} if composed else None,
+        )
+        return load_text(compiled.text, origin=self.source), compiled.configured
 
 
 def read_parameters_file(path: str) -> dict[str, Value]:

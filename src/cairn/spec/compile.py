@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -23,10 +26,16 @@ class _Frame(msgspec.Struct, frozen=True):
     user: bool
 
 
+class Compiled(msgspec.Struct, frozen=True):
+    text: str  # the IR, as YAML
+    configured: bool = False  # made of the configuration: of another one it may be another pipeline
+
+
 class _Report(msgspec.Struct, frozen=True):
     """What `compiler.main` writes: the compiled text, or what went wrong."""
 
     text: str = ""
+    configured: bool = False
     error: str = ""
     kind: str = ""
     frames: tuple[_Frame, ...] = ()
@@ -42,11 +51,13 @@ def compile_source(
     variables: dict[str, str] | None = None,
     traceback: bool = False,
     timeout_seconds: float = _DEADLINE_SECONDS,
-) -> str:
-    """The IR, as YAML text, of the pipeline in a Python file: of `function`, or of the only one there is.
+    configuration: Mapping[str, Any] | None = None,
+) -> Compiled:
+    """The pipeline in a Python file: `function`, or the only one there is.
 
     `python` is the interpreter of an environment that has kfp; `variables` are set for it. The file's directory is on
-    `sys.path` and the working directory stays. What the file prints goes to standard error.
+    `sys.path` and the working directory stays. What the file prints goes to standard error. `configuration` (plain JSON
+    values) is for a plain function of one parameter, `cfg` or `config`, that makes the pipeline of it.
     Raises CompileError, placed at the user's file and line; kfp's own frames are left out unless `traceback`.
     """
     source = os.path.abspath(path)
@@ -55,6 +66,9 @@ def compile_source(
     with tempfile.TemporaryDirectory(prefix="cairn-compile-") as directory:
         report_path = os.path.join(directory, "report.json")
         command = [python, str(_COMPILER), source, function, report_path]
+        if configuration is not None:
+            command.append(os.path.join(directory, "configuration.json"))
+            Path(command[-1]).write_text(json.dumps(configuration), encoding="utf-8", errors="surrogatepass")
         try:
             ended = subprocess.run(
                 command,
@@ -70,7 +84,7 @@ def compile_source(
             raise CompileError(f"{python} cannot be run: {error.strerror}", place=str(path)) from None
         report = _read(report_path, ended.returncode, str(path))
     if report.text:
-        return report.text
+        return Compiled(report.text, report.configured)
     raise _failed(report, str(path), source, traceback)
 
 

@@ -64,19 +64,19 @@ def only(a: int = START) -> int:
     return add(a=a).output
 """
     )
-    pipeline = load_text(compile_source(path, python=kfp_python), origin=str(path))
+    pipeline = load_text(compile_source(path, python=kfp_python).text, origin=str(path))
     assert pipeline.name == "only"
     assert pipeline.root.input_parameters["a"].default == 3
 
 
 def test_a_single_component_is_a_pipeline(write, kfp_python):
-    pipeline = load_text(compile_source(write(STEP), python=kfp_python), origin="x")
+    pipeline = load_text(compile_source(write(STEP), python=kfp_python).text, origin="x")
     assert list(pipeline.root.dag.tasks) == ["add"]
 
 
 def test_one_of_several_is_chosen_by_name(write, kfp_python):
     path = write(STEP + "".join(f"@dsl.pipeline(name='p-{n}')\ndef {n}():\n    add(a=1)\n" for n in ("one", "two")))
-    assert load_text(compile_source(path, function="two", python=kfp_python), origin="x").name == "p-two"
+    assert load_text(compile_source(path, function="two", python=kfp_python).text, origin="x").name == "p-two"
     with pytest.raises(CompileError, match="defines several pipelines") as raised:
         compile_source(path, python=kfp_python)
     assert "pipeline.py:one, pipeline.py:two" in raised.value.remedy

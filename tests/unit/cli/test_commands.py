@@ -55,8 +55,9 @@ def test_every_command_speaks_json(path):
     assert "--json" in options or path in {("completion",), ("runs", "debug"), ("exec",)}
 
 
-def test_hydra_options_are_not_shown(capsys):
-    assert "--config-dir" not in run(capsys, "run", "--help")[1]
+def test_hydra_options_stand_in_the_help_of_run(capsys):
+    told = run(capsys, "run", "--help")[1]
+    assert all(option in told for option in ("--config-dir", "--config-name", "--config-import", "--cfg", "--multirun"))
 
 
 def test_a_defect_is_told_in_a_line_and_its_trace_is_kept(capsys, cairn_home, monkeypatch):

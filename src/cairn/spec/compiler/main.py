@@ -1,31 +1,37 @@
 """Compiles the pipeline in a Python file. Run by `compile` in an environment that has kfp; standard library otherwise.
 
-Arguments: the file, the function's name or "", and where to write the report (JSON).
+Arguments: the file, the function's name or "", where to write the report (JSON), and a file with the composed
+configuration (JSON) or "": a plain function of one parameter, `cfg` or `config`, is called with it and returns the
+pipeline.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
 import sys
 import tempfile
 import traceback
 import warnings
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 _NAME = "__cairn_pipeline__"
 _NOISE = r"The default base_image used by the @dsl\.component decorator"  # once for each component, and no news here
 
 
-def main(source: str, function: str, report_path: str) -> None:
+_CONFIGURATION = ("cfg", "config")  # what the one parameter of a function that makes a pipeline may be called
+
+
+def main(source: str, function: str, report_path: str, configuration_path: str = "") -> None:
     sys.path[0] = os.path.dirname(source)  # as if the file were run itself
     sys.argv = [source]
     warnings.filterwarnings("ignore", _NOISE, FutureWarning)
     report: dict[str, Any]
     try:
-        report = {"text": compiled(source, function)}
+        report = compiled(source, function, configuration_path)
     except Refused as error:
         report = {"error": str(error), "remedy": error.remedy}
     except SyntaxError as error:
@@ -48,19 +54,73 @@ class Refused(Exception):
         self.remedy = remedy
 
 
-def compiled(source: str, function: str) -> str:
+def compiled(source: str, function: str, configuration_path: str) -> dict[str, Any]:
     try:
         from kfp import compiler
     except ImportError as error:
         raise Refused(f"the environment that compiles has no kfp: {error}") from None
-    found = components(imported(source), source)
-    component = chosen(found, function, os.path.basename(source))
+    module = imported(source)
+    file = os.path.basename(source)
+    found = components(module, source)
+    factory = chosen_factory(module, found, function, source)
+    if factory is None:
+        component = chosen(found, function, file)
+    elif configuration_path:
+        component = made(factory, configuration_path, file)
+    else:
+        raise Refused(
+            f"{factory.__name__} makes the pipeline of a configuration, and none is given",
+            remedy="add --config-dir DIR, the directory of its Hydra configuration",
+        )
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "pipeline.yaml")
         compiler.Compiler().compile(component, path)
-        with open(path, encoding="utf-8") as file:
-            text: str = file.read()
-            return text
+        with open(path, encoding="utf-8") as opened:
+            return {"text": opened.read(), "configured": factory is not None}
+
+
+def chosen_factory(
+    module: ModuleType, found: tuple[dict[str, Any], dict[str, Any]], function: str, source: str
+) -> FunctionType | None:
+    """The function that makes the pipeline of a configuration: named, or the only one where there is no pipeline."""
+    pipelines, singles = found
+    if function:
+        named = getattr(module, function, None)
+        return named if function not in {*pipelines, *singles} and is_factory(named) else None
+    if pipelines:
+        return None
+    factories = {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and is_factory(value) and os.path.abspath(value.__code__.co_filename) == source
+    }
+    if singles:  # beside components, other functions may take a configuration too
+        factories = {name: value for name, value in factories.items() if "pipeline" in value.__code__.co_names}
+    if len(factories) > 1:
+        file = os.path.basename(source)
+        raise Refused("has several functions that take a configuration", remedy=names(factories, {}, file))
+    return next(iter(factories.values()), None)
+
+
+def is_factory(value: Any) -> bool:
+    if not isinstance(value, FunctionType):
+        return False
+    taken = list(inspect.signature(value).parameters.values())
+    return len(taken) == 1 and taken[0].name in _CONFIGURATION and taken[0].kind is not taken[0].VAR_KEYWORD
+
+
+def made(factory: FunctionType, configuration_path: str, file: str) -> Any:
+    from kfp.dsl import base_component
+
+    with open(configuration_path, encoding="utf-8") as opened:
+        configuration = json.load(opened)
+    component = factory(configuration)
+    if not isinstance(component, base_component.BaseComponent):
+        raise Refused(
+            f"{factory.__name__} returned {type(component).__name__}, no pipeline",
+            remedy=f"return a function that is decorated with @dsl.pipeline, or name what is meant: {file}:FUNCTION",
+        )
+    return component
 
 
 def imported(source: str) -> ModuleType:
@@ -137,4 +197,4 @@ def frames(error: BaseException, source: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:5])
