@@ -23,7 +23,9 @@ CairnError
 │   ├── EnvironmentBuildError   its environment could not be built; uv's own words
 │   ├── OutputMissing           it exited 0 without writing a declared output
 │   ├── OutOfMemory             it was ended for exceeding its memory
-│   └── DeadlineExceeded        it was ended for exceeding its time-out
+│   ├── DeadlineExceeded        it was ended for exceeding its time-out
+│   └── JobFailed               a job of a sweep: what its sweeper is told
+├── SubmissionFailed        where a pipeline was submitted to cannot be reached, or failed there (exit status 1)
 ├── RecordsError            the database refused
 │   ├── RecordsBusy         another process held it past the busy time-out; nothing was lost
 │   ├── StorageFull         no space left; resumes when there is
@@ -159,6 +161,16 @@ class OutOfMemory(StepError):
 
 class DeadlineExceeded(StepError):
     """The step was ended for exceeding its time-out."""
+
+
+class JobFailed(StepError):
+    """A job of a sweep failed."""
+
+
+class SubmissionFailed(CairnError):
+    """The pipeline could not be submitted."""
+
+    exit_status = 1
 
 
 class RecordsError(CairnError):

@@ -118,7 +118,6 @@ def _at_home(cairn: Cairn, place: BackgroundHost, project: str) -> dict[str, str
 def _at_elsewhere(url: str, credentials: Path | None, authority: Path | None, project: str) -> dict[str, str | None]:
     """Nothing is asked of the server: it need not run yet."""
     from cairn.client.environment import variables
-    from cairn.config.home import Home
 
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
@@ -128,18 +127,22 @@ def _at_elsewhere(url: str, credentials: Path | None, authority: Path | None, pr
             "needs credentials to log in with", place="--url",
             remedy="`cairn tokens create NAME --service-account FILE --url URL` there makes the FILE for --credentials",
         )  # fmt: skip
-    account = _account(credentials)
-    roots = None
-    if authority is not None:
-        from cairn.api.tls import bundle_with
-
-        roots = bundle_with(authority, Home.locate().tls)
+    account = read_account(credentials)
+    roots = roots_of(authority) if authority is not None else None
     return variables(
         url, credentials.absolute(), project=project or account["project_id"], roots_file=roots, login=True
     )
 
 
-def _account(path: Path) -> dict[str, str]:
+def roots_of(authority: Path) -> Path:
+    """PEM of all authorities to trust, with that one. Raises InputRefused."""
+    from cairn.api.tls import bundle_with
+    from cairn.config.home import Home
+
+    return bundle_with(authority, Home.locate().tls)
+
+
+def read_account(path: Path) -> dict[str, str]:
     """The key file of a service account. Raises InputRefused for another one."""
     import json
 

@@ -17,16 +17,16 @@ from cairn.environments.projects import read_project
 _MENTIONS_KFP = re.compile(r"""^\s*(?:name\s*=\s*)?["']?kfp\b""", re.MULTILINE)
 
 
-def users_python(directory: Path, variables: Mapping[str, str] | None = None) -> str:
-    """The interpreter with kfp that the user would take for a file in `directory`; "" when there is none.
+def users_python(directory: Path, variables: Mapping[str, str] | None = None, *, module: str = "kfp/dsl") -> str:
+    """The interpreter with kfp, or `module`, that the user would take for a file in `directory`; "" when there is none.
 
     In order: the active environment, a .venv in the directory or above it within its repository, conda's, python3 on
-    PATH, the one that runs Cairn. Decided by looking for files, without importing kfp (a second).
+    PATH, the one that runs Cairn. Decided by looking for files, without importing them (seconds).
     """
     shell = os.environ if variables is None else variables
     for prefix in _prefixes(directory, shell):
         python = prefix / "bin" / "python3"
-        if _has_kfp(prefix) and os.access(python, os.X_OK):
+        if _has(prefix, module) and os.access(python, os.X_OK):
             return str(python)
     return ""
 
@@ -57,9 +57,11 @@ def _prefixes(directory: Path, shell: Mapping[str, str]) -> Iterator[Path]:
     yield Path(sys.prefix)
 
 
-def _has_kfp(prefix: Path) -> bool:
+def _has(prefix: Path, module: str) -> bool:
     for pattern in ("lib/python3.*/site-packages", "lib/python3*/dist-packages", "local/lib/python3.*/dist-packages"):
         for packages in prefix.glob(pattern):
-            if (packages / "kfp" / "dsl").is_dir() or any(packages.glob("__editable__*kfp-*")):
+            if (packages / module).is_dir():
+                return True
+            if module.startswith("kfp/") and any(packages.glob("__editable__*kfp-*")):
                 return True
     return False
