@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from cairn.cli import output, words
 from cairn.cli.progress import Progress
 from cairn.domain.states import TaskState
-from cairn.engine.report import seconds_between
+from cairn.engine.report import seconds_between, waits_for
 
 if TYPE_CHECKING:
     from cairn.domain.runs import Run, TaskRecord
@@ -79,7 +79,8 @@ class PlainView:
         if record.kind != "leaf" and state in (TaskState.RUNNING, TaskState.PENDING, TaskState.SUCCEEDED):
             return ""
         if state is TaskState.PENDING:
-            return self._retry(record)
+            waiting = waits_for(record)
+            return f"{record.path}  {waiting}" if waiting else self._retry(record)
         parts = [record.path, self._paint(state.lower(), STYLES[state])]
         if record.cached:
             parts.append("cached")

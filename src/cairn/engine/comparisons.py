@@ -32,7 +32,7 @@ def why(records: RunRecords, run: Run, record: TaskRecord) -> dict[str, Any]:
     nearest: CacheEntry | None = None
     if comparison.source_run:
         found["compared_with"] = {"run_id": comparison.source_run, "task": comparison.source_path}
-    if comparison.verdict != "hit":
+    if comparison.verdict not in ("hit", "waits"):
         scope = f"{run.project}/{run.location}/{run.pipeline_name}"
         before = record.start_time or record.create_time
         nearest = records.nearest(scope, record.component, before=before, path=record.path)
@@ -40,7 +40,7 @@ def why(records: RunRecords, run: Run, record: TaskRecord) -> dict[str, Any]:
             found["compared_with"] = {"run_id": nearest.run_uid, "task": nearest.path}
         name = _job_id(records, nearest.run_uid) if nearest is not None else ""
         found["reason"] = comparison.reason or explain(comparison.parts, nearest, name)
-    then = comparison.parts if comparison.verdict == "hit" else nearest.parts if nearest is not None else {}
+    then = comparison.parts if comparison.source_run else nearest.parts if nearest is not None else {}
     for name in sorted(comparison.parts.keys() | then.keys()):
         now, before_then = comparison.parts.get(name), then.get(name)
         found["parts"].append(

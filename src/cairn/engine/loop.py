@@ -19,6 +19,7 @@ from cairn.domain.states import ExitReason, RunState
 from cairn.engine.devices import with_devices
 from cairn.engine.driver import Attempt
 from cairn.engine.faultpoints import point
+from cairn.engine.flights import Flights
 from cairn.engine.machine import RunMachine
 from cairn.engine.memory import Memory
 from cairn.engine.ports import AttemptExit, Batch, Committed, EnvironmentPlan, StartAttempt
@@ -49,6 +50,7 @@ class Engine:
         self.services = services
         self.machine = machine
         self.machines: dict[str, RunMachine] = {}
+        self.flights = Flights(self.machines)
         self.finished: dict[str, Run] = {}
         self.lost: dict[str, CairnError] = {}
         self.build_progress: Progress | None = None
@@ -87,10 +89,15 @@ class Engine:
         run = msgspec.structs.replace(run, state=stored.state, start_time=stored.start_time)
         fresh = run.state is RunState.PENDING
         memory = Memory() if fresh else Memory(records.tasks(run.uid), records.attempts(run.uid))
-        machine = RunMachine(run, pipeline, fence, self.services, plans, self.machine, memory)
+        machine = RunMachine(run, pipeline, fence, self.services, plans, self.machine, memory, self.flights)
         self.machines[run.uid] = machine
         self._next_renewal = self.services.clock.monotonic() + LEASE_SECONDS / 3
-        machine.begin(renewed=renewed)
+        try:
+            machine.begin(renewed=renewed)
+        except Exception:
+            self.machines.pop(run.uid, None)
+            self.flights.left(machine, machine.landing)
+            raise
         return machine
 
     # --- the loop ----------------------------------------------------------------------------------------------------
@@ -241,6 +248,7 @@ class Engine:
             point("started:attempt")
         self._pause_after(denied)
         for machine, part in written:
+            machine.landed()
             while machine.stopping:
                 self.services.executor.stop(machine.stopping.pop())
             if self._observer is not None:
@@ -421,6 +429,7 @@ class Engine:
         """Another engine has the run, or its records cannot be written: leave everything as it is."""
         self.machines.pop(machine.run.uid, None)
         self.lost[machine.run.uid] = error
+        self.flights.left(machine, machine.landing)
         for uid in [uid for uid, owner in self._owners.items() if owner is machine]:
             self._used -= machine.records[uid].resources.cpu_millis if uid in machine.records else 0
             del self._owners[uid]

@@ -13,7 +13,7 @@ import msgspec
 
 from cairn.domain.ids import ordered_uid
 from cairn.domain.resources import Capacity
-from cairn.domain.runs import AttemptRecord, Exit, Failure, Run, TaskInputs, TaskOutputs, TaskRecord
+from cairn.domain.runs import AttemptRecord, CacheComparison, Exit, Failure, Run, TaskInputs, TaskOutputs, TaskRecord
 from cairn.domain.states import AttemptState, ExitReason, RunState, TaskState
 from cairn.engine.decide import (
     Again,
@@ -29,6 +29,7 @@ from cairn.engine.decide import (
     decide,
 )
 from cairn.engine.driver import Attempt, Driver, Ready, not_started
+from cairn.engine.flights import Flight, Flights
 from cairn.engine.memory import Memory
 from cairn.engine.ports import EnvironmentPlan, Fence
 from cairn.engine.publish import Published
@@ -58,11 +59,13 @@ class RunMachine:
         plans: Mapping[str, EnvironmentPlan],
         machine: Capacity,
         memory: Memory,
+        flights: Flights,
     ) -> None:
         self.pipeline = pipeline
         self.fence = fence
         self.services = services
         self.memory = memory
+        self.flights = flights
         self.driver = Driver(run, pipeline, services, plans, machine)
         self.tree = RunTree(pipeline, fail_fast=run.settings.failure_policy == "fast")
         self.ready: deque[TaskNode] = deque()
@@ -72,6 +75,9 @@ class RunMachine:
         self.running: dict[str, Attempt] = {}  # by attempt uid
         self.records: dict[str, AttemptRecord] = {}
         self.backing_off: list[tuple[float, int, TaskNode]] = []
+        self.leading: dict[TaskNode, Flight] = {}  # leaves that others may wait for
+        self.landing: list[Flight] = []  # theirs that have a result, which the next commit writes
+        self.again: deque[Ready] = deque()  # leaves that waited for another run's, to be looked up again
         self.stopping: list[str] = []
         self.writer = RunWriter(run, fence, self.driver, memory, services)
         self.ended = False
@@ -108,6 +114,8 @@ class RunMachine:
                     self.ready.append(task)
                 case Record(task):
                     self.writer.record(task)
+                    if task.state.terminal and task in self.leading:
+                        self._leads_no_more(task)
                 case Stop(task):
                     self._stop(task)
                 case EndRun(state, outputs, error):
@@ -117,8 +125,13 @@ class RunMachine:
 
     def drive(self, room: int) -> bool:
         """Resolve ready tasks until `room` attempts wait for admission; True if anything was done."""
-        done = False
+        done = bool(self.again)
         enough = self._driven + TURN
+        while self.again and self._driven < enough:
+            count = min(len(self.again), CHUNK)
+            self._driven += count
+            waited = [self.again.popleft() for _ in range(count)]
+            self._look_up([ready for ready in waited if not ready.task.state.terminal])
         while self.ready and len(self.prepared) < room and self._driven < enough:
             chunk: list[Ready] = []
             while self.ready and len(chunk) < CHUNK:
@@ -184,11 +197,15 @@ class RunMachine:
 
     def _adopt(self, task: TaskNode, ready: Ready, record: AttemptRecord) -> bool:
         attempt = self.driver.attempt(ready, record.number)
-        same = self._fits(task, self.memory.task(task.path), ready.inputs)
+        known = self.memory.task(task.path)
+        same = self._fits(task, known, ready.inputs)
         if same and self.services.executor.adopt(record.uid, record.directory):
             self.running[record.uid] = attempt
             self.records[record.uid] = record
             task.payload = record.uid
+            ready.comparison = known.comparison if known is not None else None
+            if ready.comparison is not None and ready.comparison.key:
+                self.flights.adopted(self, self.driver.scope, ready)
             self.memory.started[task.path] = record.start_time
             self.memory.recalled.add(task.path)
             self.apply(Started(task))
@@ -211,8 +228,52 @@ class RunMachine:
             self.writer.labels.append("task.cached")
             self.apply(event)
         for ready in able:
-            if ready.task.state is TaskState.PENDING and not ready.task.cached:
+            if ready.task.state is TaskState.PENDING and not ready.task.cached and self._may_compute(ready):
                 self._prepare(ready)
+
+    # --- equal leaves of other runs ----------------------------------------------------------------------------------
+
+    def _may_compute(self, ready: Ready) -> bool:
+        """Whether no other run computes the same; if one does, the leaf waits for it."""
+        comparison = ready.comparison
+        if comparison is None or not comparison.key:
+            return True
+        if not self.flights.board(self, self.driver.scope, ready):
+            return False
+        waited = ready.task.payload
+        if isinstance(waited, CacheComparison) and waited.verdict == "waits":  # what is recorded holds no longer
+            ready.task.payload = comparison
+            self.writer.put(self.writer.task_record(ready.task, TaskState.PENDING))
+        return True
+
+    def _leads_no_more(self, task: TaskNode) -> None:
+        flight = self.flights.ended(self, task, succeeded=task.state is TaskState.SUCCEEDED)
+        if flight is not None:
+            self.landing.append(flight)
+
+    def landed(self) -> None:
+        """What was recorded is committed: who waits for results of this run has them."""
+        while self.landing:
+            self.flights.landed(self.landing.pop())
+
+    def waits(self, ready: Ready, flight: Flight) -> None:
+        """A leaf waits for `flight`, or goes on waiting, with another leader."""
+        assert ready.comparison is not None and flight.leader is not None
+        other, path = flight.crew.run, flight.leader.path
+        ready.task.payload = msgspec.structs.replace(
+            ready.comparison,
+            verdict="waits",
+            reason=f"waits for {path} of run {other.job_id}, which computes the same",
+            source_run=other.uid,
+            source_path=path,
+        )
+        self.writer.put(self.writer.task_record(ready.task, TaskState.PENDING))
+        self.writer.labels.append("task.leaf.pending")
+
+    def look_again(self, ready: Ready) -> None:
+        self.again.append(ready)
+
+    # --- environments ------------------------------------------------------------------------------------------------
 
     def _with_environment(self, ready: Ready) -> bool:
         leaf = ready.leaf

@@ -30,7 +30,7 @@ class Unspiller(Protocol):
 class Leaf(msgspec.Struct, frozen=True):
     """One leaf task instance. `seconds` is wall time from its start to its end, 0.0 for one that never started.
 
-    `reason` says why a task was skipped; `error` is only set for one that failed.
+    `reason` says why a task was skipped, or what one waits for; `error` is only set for one that failed.
     """
 
     name: str
@@ -99,8 +99,16 @@ class _Walk:
             seconds=seconds_between(record.start_time, record.end_time),
             outputs={key: readable(value, self.store) for key, value in record.outputs.parameters.items()},
             error=None if skipped else record.error,
-            reason=record.error.message if skipped and record.error else "",
+            reason=record.error.message if skipped and record.error else waits_for(record),
         )
+
+
+def waits_for(record: TaskRecord) -> str:
+    """In words, which equal task of another run this one waits for; "" for none."""
+    comparison = record.comparison
+    if record.state is not TaskState.PENDING or comparison is None or comparison.verdict != "waits":
+        return ""
+    return comparison.reason
 
 
 def in_order(dag: DagSpec) -> list[str]:

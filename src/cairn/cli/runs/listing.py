@@ -192,6 +192,7 @@ def _show_task(cairn: Cairn, run: Run, record: TaskRecord, *, as_json: bool, wit
             ("task", record.path),
             ("component", record.component),
             ("state", f"{record.state}{' (cached)' if record.cached else ''}"),
+            ("because", report.waits_for(record)),
             ("started", words.moment(record.start_time)),
             ("took", words.duration(report.seconds_between(record.start_time, record.end_time))),
         ]
