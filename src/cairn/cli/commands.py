@@ -55,6 +55,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
     cls=LazyGroup,
     entries={
         "run": ("cairn.cli.run:run", "Run a pipeline."),
+        "submit": ("cairn.cli.submit:submit", "Run a pipeline on Vertex AI, Kubeflow Pipelines or another Cairn."),
         "runs": ("cairn.cli.runs:runs", "Look at runs, end them, take them up again."),
         "serve": ("cairn.cli.serving:serve", "Serve this home to Vertex AI, Kubeflow and storage clients."),
         "exec": ("cairn.cli.pointing:execute", "Run a command with its Google and Kubeflow clients pointed here."),

@@ -14,7 +14,7 @@ import xxhash
 from cairn.config.home import Home
 from cairn.config.settings import EnvironmentsSettings
 from cairn.engine.ports import Environment, EnvironmentPlan, LightweightCall
-from cairn.environments import compilation, interpreters, snapshots, step_variables
+from cairn.environments import compilation, elsewhere, interpreters, snapshots, step_variables
 from cairn.environments.building import Builder
 from cairn.environments.catalogue import READY, BuiltRecord, Catalogue
 from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, recognise
@@ -108,6 +108,25 @@ class UvEnvironments:
                 editable=read.is_package,
             )
         return self._find_built(spec.key) or self._build_and_hold(spec, progress)
+
+    def client_environment(
+        self, module: str, package: str, directory: Path, *, progress: Progress | None = None
+    ) -> Environment:
+        """A Python that has `module` (`google/cloud/aiplatform`): the user's own, as for a file in `directory`, else
+        one built with `package`. Raises EnvironmentBuildError."""
+        python = compilation.users_python(directory, module=module)
+        if python:
+            return Environment(key="host", python=python, variables=step_variables.for_python(python))
+        version = self.settings.default_python or interpreters.default_version()
+        spec = self.specification(version, Install(packages=(package,)))
+        return self._find_built(spec.key) or self._build_and_hold(spec, progress)
+
+    def portability(self, container: ContainerSpec, images: Sequence[tuple[str, str]]) -> elsewhere.Portability:
+        """What of a step holds on this machine only. Builds nothing."""
+        return elsewhere.portability(container, images)
+
+    def image_portability(self, image: str, images: Sequence[tuple[str, str]]) -> elsewhere.Portability:
+        return elsewhere.image_portability(image, images)
 
     def specification(self, python: str, install: Install, variables: tuple[tuple[str, str], ...] = ()) -> UvSpec:
         """What the home configures, with what a component asks for over it."""
