@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import xxhash
 from cairn.config.home import Home
 from cairn.config.settings import EnvironmentsSettings
 from cairn.engine.ports import Environment, EnvironmentPlan, LightweightCall
-from cairn.environments import compilation, elsewhere, interpreters, snapshots, step_variables
+from cairn.environments import compilation, elsewhere, interpreters, program_files, snapshots, step_variables
 from cairn.environments.building import Builder
 from cairn.environments.catalogue import READY, BuiltRecord, Catalogue
 from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, recognise
@@ -127,6 +127,14 @@ class UvEnvironments:
 
     def image_portability(self, image: str, images: Sequence[tuple[str, str]]) -> elsewhere.Portability:
         return elsewhere.image_portability(image, images)
+
+    def code_digest(self, directory: Path, patterns: Sequence[str], others: Iterable[Path]) -> str:
+        """Of the files that a program of the user's is made of: `program_files.code_digest`."""
+        return program_files.code_digest(directory, patterns, others)
+
+    def packages_digest(self) -> str:
+        """Of this interpreter and the distributions that it finds."""
+        return program_files.packages_digest()
 
     def specification(self, python: str, install: Install, variables: tuple[tuple[str, str], ...] = ()) -> UvSpec:
         """What the home configures, with what a component asks for over it."""

@@ -153,15 +153,18 @@ def _drive(
     engine = cairn.engine(_observer(on_line))
     try:
         cairn.runs.take(engine, record, renewed=renewed, pipeline=pipeline)
-        _turn(engine, record.uid)
+        turn_until_ended(engine, record.uid)
         if record.uid in engine.lost:
             raise engine.lost[record.uid]
     finally:
         engine.close()
 
 
-def _turn(engine: Engine, uid: str) -> None:
-    """Until the run has ended. Ctrl-C in the main thread: the first cancels, the second one kills; both wait."""
+def turn_until_ended(
+    engine: Engine, uid: str, *, seconds: float = TURN_SECONDS, between: Callable[[], None] | None = None
+) -> None:
+    """Until the run has ended. Ctrl-C in the main thread: the first cancels, the second one kills; both wait, and
+    KeyboardInterrupt is raised. `between` is called every `seconds` at the least."""
     asked = 0
 
     def heard(*_: object) -> None:
@@ -177,7 +180,9 @@ def _turn(engine: Engine, uid: str) -> None:
             if asked > answered:
                 answered += 1
                 engine.cancel(uid, kill=answered > 1)
-            engine.turn(TURN_SECONDS)
+            engine.turn(seconds)
+            if between is not None:
+                between()
     finally:
         if in_main:
             signal.signal(signal.SIGINT, before or signal.SIG_DFL)

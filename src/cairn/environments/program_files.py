@@ -1,0 +1,94 @@
+"""What a program's results depend on beside its configuration: the files it is made of, the packages it finds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import xxhash
+
+from cairn.environments.snapshots import files_of
+from cairn.errors import InputRefused
+
+_LARGE = 16 << 20  # bytes: a larger file is data, and known by its size and time
+_OUTPUT_MARKS = (".hydra", "multirun.yaml")  # a directory that holds one is an output directory of Hydra's
+
+
+def code_digest(directory: Path, patterns: Sequence[str], others: Iterable[Path]) -> str:
+    """Over names and contents of `directory`'s files, without Hydra's output directories, and of `others`.
+
+    `patterns` (paths and globs relative to `directory`, `!pattern` leaves out) say which files are meant instead; then
+    `others` are not. Raises InputRefused for a pattern that fits nothing, for what cannot be read, for too many files.
+    """
+    wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
+    left_out = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    names = _matching(directory, wanted) if wanted else _without_outputs(files_of(directory))
+    kept = [name for name in names if not any(_fits(name, pattern) for pattern in left_out)]
+    whole = xxhash.xxh3_128()
+    for name in kept:
+        whole.update(f"{name}\0{_file_digest(directory / name)}\0".encode(errors="surrogateescape"))
+    if not wanted:
+        inside = {os.path.realpath(directory / name) for name in kept}
+        for path in sorted({os.path.realpath(other) for other in others} - inside):
+            if not Path(path).is_relative_to(os.path.realpath(directory)):
+                whole.update(f"{path}\0{_file_digest(Path(path))}\0".encode(errors="surrogateescape"))
+    return whole.hexdigest()
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a pattern means the file, or a directory that it is in."""
+    path = PurePosixPath(name)
+    pattern = pattern.rstrip("/")
+    return any(one.match(pattern) for one in (path, *path.parents) if one.name)
+
+
+def _matching(directory: Path, patterns: Sequence[str]) -> list[str]:
+    found: set[str] = set()
+    for pattern in patterns:
+        there = [directory / pattern] if (directory / pattern).exists() else sorted(directory.glob(pattern))
+        if not there:
+            raise InputRefused(f"{pattern!r} fits no file in {directory}", place="code")
+        for path in there:
+            below = [path / name for name in files_of(path)] if path.is_dir() else [path]
+            found.update(os.path.relpath(one, directory) for one in below)
+    return sorted(found)
+
+
+def _without_outputs(names: Sequence[str]) -> list[str]:
+    outputs = set()
+    for name in names:
+        parts = name.split("/")
+        for mark in _OUTPUT_MARKS:
+            if mark in parts:
+                outputs.add("/".join(parts[: parts.index(mark)]))
+    outputs.discard("")
+    below = tuple(f"{output}/" for output in outputs)
+    marked = tuple(f"{mark}/" for mark in _OUTPUT_MARKS)
+    return [name for name in names if not name.startswith((*below, *marked)) and name not in _OUTPUT_MARKS]
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        if path.is_symlink():
+            return f"l{os.readlink(path)}"
+        status = path.stat()
+        if status.st_size > _LARGE:
+            return f"s{status.st_size}.{status.st_mtime_ns}"
+        return f"f{xxhash.xxh3_128_hexdigest(path.read_bytes())}"
+    except OSError as error:
+        raise InputRefused(f"cannot be read: {error.strerror}", place=str(path)) from None
+
+
+def packages_digest(path: Sequence[str] | None = None) -> str:
+    """Over names and versions of the distributions on a module search path (default: this interpreter's) and the
+    interpreter. Read from the names of their metadata directories: opening them all takes a hundred times as long."""
+    whole = xxhash.xxh3_128(sys.version.encode())
+    for entry in dict.fromkeys(path if path is not None else sys.path):
+        try:
+            names = sorted(name for name in os.listdir(entry or ".") if name.endswith((".dist-info", ".egg-info")))
+        except OSError:
+            continue
+        whole.update("\0".join(names).encode(errors="surrogateescape"))
+    return whole.hexdigest()

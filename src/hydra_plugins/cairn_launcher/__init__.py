@@ -1,0 +1,1 @@
+"""`hydra/launcher=cairn`. Hydra imports it in every program of an environment: nothing of ours is imported."""
