@@ -15,6 +15,7 @@ from cairn.launcher.processes import ATTEMPT_VARIABLE
 from cairn.launcher.runtime import RUNTIME_MODULE, Call, Preload, become_main, command_arguments
 
 SHIM_VARIABLE = "CAIRN_STEP_SHIM"  # a directory to put first on PYTHONPATH
+LOG_VARIABLE = "CAIRN_LOG_DIRECTORY"  # kept with the attempt, and shown beside what it has written; the step makes it
 SHIM_OFF = ("off", "0", "false", "no")
 HIGHEST_DESCRIPTOR = 256  # a supervisor never has more open
 MAX_ARGUMENT = 128 * 1024 - 1  # bytes of one argument that the kernel passes on (MAX_ARG_STRLEN, its end included)
@@ -169,6 +170,7 @@ def _own_variables(plan: Plan, placement: Placement) -> Dict[str, str]:
     own = placement.variables()
     own["TMPDIR"] = plan.temporary
     own["PWD"] = plan.work
+    own[LOG_VARIABLE] = os.path.join(plan.directory, "logs")
     own.update(plan.variables)
     own[ATTEMPT_VARIABLE] = plan.uid
     return own

@@ -7,7 +7,23 @@
 >>> print(run.logs("train"))
 """
 
-from cairn.sdk.results import Artifact, Run, RunFailed, Task
-from cairn.sdk.running import open_run, run
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cairn.sdk.results import Artifact, Run, RunFailed, Task
+    from cairn.sdk.running import open_run, run
 
 __all__ = ["Artifact", "Run", "RunFailed", "Task", "open_run", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    # `cairn.sdk.hydra` runs where pipelines are compiled: beside kfp, and not with all that an engine needs.
+    from importlib import import_module
+
+    if name in ("Artifact", "Run", "RunFailed", "Task"):
+        return getattr(import_module("cairn.sdk.results"), name)
+    if name in ("open_run", "run"):
+        return getattr(import_module("cairn.sdk.running"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,78 @@
+"""Values that KFP would alter: its constants and defaults are protobuf's, whose numbers are doubles without a kind."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from cairn.errors import ConfigurationError
+
+_WHOLE = 2**53
+# What a backend puts something else in the place of: kfp.dsl's own names and references.
+_PLACEHOLDER = re.compile(r"\{\{\$(?:\}\}|\.(?:inputs|outputs|pipeline_|workspace_path))|\{\{channel:")
+
+
+def survives(value: Any, kind: str) -> bool:
+    """Whether a value of a declared type (`int`, `float`, `str`, `bool`, `list`, `dict`) arrives as it is."""
+    if value is None or isinstance(value, str):
+        return value is not None and "{{" not in value
+    if kind == "float" and isinstance(value, int | float):
+        return math.isfinite(value) and not (value == 0 and math.copysign(1, value) < 0) and abs(value) <= 1e300
+    return _is_same_as_double(value)
+
+
+def _is_same_as_double(value: Any) -> bool:
+    """Whether a number, or all that a structure holds, is the same after a trip through a double without a kind."""
+    if value is None:
+        return False  # kfp's compiler refuses it
+    if isinstance(value, bool):
+        return True
+    if isinstance(value, int):
+        return abs(value) <= _WHOLE
+    if isinstance(value, float):
+        return math.isfinite(value) and not value.is_integer()
+    if isinstance(value, str):
+        return "{{" not in value
+    if isinstance(value, list):
+        return all(map(_is_same_as_double, value))
+    return all(map(_is_same_as_double, value.values())) and all(map(_is_same_as_double, value))
+
+
+def has_placeholder(value: Any) -> bool:
+    """Whether it holds text that KFP replaces: another step's output, or a name such as dsl.PIPELINE_JOB_ID_PLACEHOLDER."""
+    if isinstance(value, str):
+        return _PLACEHOLDER.search(value) is not None
+    if isinstance(value, list):
+        return any(map(has_placeholder, value))
+    if isinstance(value, dict):
+        return any(map(has_placeholder, value)) or any(map(has_placeholder, value.values()))
+    return False
+
+
+def exact_json(value: Any) -> str:
+    """JSON (with NaN and Infinity) in which nothing looks like a placeholder: `{{` and `{$` are only found in texts."""
+    return re.sub(r"\{(?=[{$])", r"\\u007b", json.dumps(value))
+
+
+def check_value(value: Any, place: str) -> None:
+    """Raises ConfigurationError for what no JSON holds."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                "a text with a lone surrogate cannot be written to any file", place=place
+            ) from None
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            check_value(inner, f"{place}[{index}]")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise ConfigurationError(f"the key {key!r} is no text: JSON has no others", place=place)
+            check_value(key, f"{place}.{key!a}")
+            check_value(inner, f"{place}.{key}")
+    elif value is not None and not isinstance(value, bool | int | float):
+        raise ConfigurationError(f"{type(value).__name__} is no value of a pipeline", place=place)
