@@ -351,6 +351,7 @@ class Driver:
     def _links(self, attempt: Attempt, settings: PlatformSettings) -> tuple[tuple[str, str], ...]:
         uris = [attempt.layout.task_root]
         uris += [artifact.uri for artifacts in attempt.ready.inputs.artifacts.values() for artifact in artifacts]
+        uris += [value for value in attempt.ready.leaf.env.values() if value.startswith(_BUCKET_PREFIXES)]
         links = [*settings.links]
         if any("://" in uri for uri in uris) or _mentions_bucket(attempt.ready.inputs.parameters):
             links += self.services.store.mounts(uris, self.run.project)

@@ -144,9 +144,12 @@ class _Reading:
                 raise _Refused(f"the CustomJob mounts network volumes ({name}), which this machine does not have")
         given = self._level(pool["containerSpec"], "container", *place, "containerSpec")
         try:
+            image = _text(given.get("imageUri") or "", "imageUri")
+            if not image:
+                raise Bad("has no image", "imageUri")
             found = container(
                 {
-                    "image": _text(given.get("imageUri") or "", "imageUri"),
+                    "image": image,
                     "command": _texts(given.get("command"), "command"),
                     "args": _texts(given.get("args"), "args"),
                     "env": _variables(given.get("env")),
@@ -195,7 +198,7 @@ class _Reading:
         disk = _camel(value or {})
         kind, size = disk.get("bootDiskType") or _USUAL_DISK[0], disk.get("bootDiskSizeGb") or _USUAL_DISK[1]
         if (kind, size) != _USUAL_DISK:
-            self.idle.append(f"the boot disk ({kind}, {shown(size).strip(chr(39))} GB)")
+            self.idle.append(f"the boot disk ({kind}, {_count(size, 'bootDiskSizeGb')} GB)")
 
     def _output_directories(self, value: Any) -> dict[str, str]:
         """The variables by which a job on Vertex AI finds its base output directory."""

@@ -1,0 +1,269 @@
+"""CustomJobs as steps: what real compilers wrote (see jobs/source_*.py), and every part of a job."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cairn.errors import SpecError
+from cairn.spec.custom_jobs import StepJob, step_job
+from cairn.spec.load import load_file, load_text
+from cairn.spec.reader import Bad, joined
+from cairn.spec.types import ContainerSpec, CustomJobSpec, Pipeline, ResourceSpec
+
+JOBS = Path(__file__).parent / "jobs"
+TRAINING = (
+    "datamodule.data_dir={{$.inputs.artifacts['data_dir'].path}}",
+    "trainer.max_epochs={{$.inputs.parameters['max_epochs']}}",
+    "--model",
+    "{{$.outputs.artifacts['model_dir'].path}}",
+    "--score",
+    "{{$.outputs.parameters['score'].output_file}}",
+)
+
+
+def container(pipeline: Pipeline, name: str) -> ContainerSpec:
+    found = pipeline.components[name].executor
+    assert isinstance(found, ContainerSpec)
+    return found
+
+
+def refusal(job: StepJob) -> CustomJobSpec:
+    assert isinstance(job.executor, CustomJobSpec)
+    return job.executor
+
+
+def job(pool: object = None, **spec: object) -> dict[str, object]:
+    """A CustomJob with one worker pool, or with what `pool` says over it."""
+    usual = {"machineSpec": {"machineType": "n1-standard-4"}, "containerSpec": {"imageUri": "i", "command": ["c"]}}
+    pools = pool if isinstance(pool, list) else [{**usual, **(pool or {})}]  # type: ignore[dict-item]
+    return {"displayName": "shown", "jobSpec": {"workerPoolSpecs": pools, **spec}}
+
+
+def read(document: dict[str, object]) -> StepJob:
+    return step_job(document, component="train")
+
+
+# --- as compilers write them ---------------------------------------------------------------------------------------
+
+
+def test_an_executor_of_kfp_1_8_is_its_container() -> None:
+    pipeline = load_file(JOBS / "executors_1.json")
+    plain, full = container(pipeline, "comp-training"), container(pipeline, "comp-training-2")
+    for found in (plain, full):
+        assert (found.image, found.command, found.args) == (
+            "example.com/demo/training:1",
+            ("python", "main.py"),
+            TRAINING,
+        )
+    assert plain.resources == ResourceSpec(machine_type="n1-standard-4")
+    assert full.resources == ResourceSpec("", "", "", "", "NVIDIA_TESLA_T4", "1", "n1-standard-8")
+    assert full.env["AIP_MODEL_DIR"] == "gs://bucket/out/model/"
+    assert pipeline.components["comp-training"].platform.active_deadline_seconds == 0
+    assert pipeline.components["comp-training-2"].platform.active_deadline_seconds == 3600
+    (warning,) = pipeline.warnings
+    for said in ("the network", "the service account", "restartJobOnWorkerRestart", "pd-standard, 200 GB"):
+        assert said in warning
+
+
+@pytest.mark.parametrize("name", ["launched_1", "launched_2"])
+def test_what_the_launcher_is_given_is_the_step(name: str) -> None:
+    pipeline = load_file(JOBS / f"{name}.json")
+    found = container(pipeline, "comp-training")
+    assert (found.image, found.command, found.args) == ("example.com/demo/training:1", ("python", "main.py"), TRAINING)
+    assert found.resources.machine_type == "n1-standard-8"
+    assert found.resources.accelerator_type == "NVIDIA_TESLA_T4"
+    component = pipeline.components["comp-training"]
+    assert "worker_pool_specs" not in component.input_parameters
+    assert "worker_pool_specs" not in pipeline.root.dag.tasks["training"].parameters  # type: ignore[union-attr]
+    assert {"score", "gcp_resources"} == set(component.output_parameters)
+    assert json.loads(found.output_files["gcp_resources"])["resources"][0]["resourceType"] == "CustomJob"
+
+
+def test_a_lightweight_component_in_a_job_reads_its_own_executor_input() -> None:
+    found = container(load_file(JOBS / "launched_2.json"), "comp-use")
+    assert found.args == ("--executor_input", "{{$}}", "--function_to_execute", "use")
+    assert found.env["COLOUR"] == "blue"
+    assert found.env["AIP_MODEL_DIR"] == "gs://b/out/model/"
+
+
+def test_tasks_with_pools_of_their_own_get_components_of_their_own() -> None:
+    pipeline = load_file(JOBS / "launched_2.json")
+    assert pipeline.root.dag is not None
+    used = {name: task.component for name, task in pipeline.root.dag.tasks.items()}
+    one, two = used["custom-training-job"], used["custom-training-job-2"]
+    assert container(pipeline, one).args == ("constant", "/dev/null")
+    assert container(pipeline, two).args == ("{{$.inputs.parameters['pipelinechannel--word']}}", "/dev/null")
+    assert container(pipeline, two).resources.machine_type == "{{$.inputs.parameters['pipelinechannel--machine']}}"
+    spec = json.loads(pipeline.text)
+    task = spec["pipelineSpec"]["root"]["dag"]["tasks"]["custom-training-job-3"] if "pipelineSpec" in spec else None
+    task = task or spec["root"]["dag"]["tasks"]["custom-training-job-3"]
+    task["componentRef"]["name"] = "comp-custom-training-job"  # as where the compiler shares a component
+    shared = load_text(json.dumps(spec), origin="shared")
+    assert shared.root.dag is not None
+    assert shared.root.dag.tasks["custom-training-job-3"].component == one
+
+
+def test_pools_that_differ_do_not_share_a_component() -> None:
+    spec = json.loads((JOBS / "launched_2.json").read_text())
+    for name in ("custom-training-job-2", "custom-training-job-3"):
+        spec["root"]["dag"]["tasks"][name]["componentRef"]["name"] = "comp-custom-training-job"
+    pipeline = load_text(json.dumps(spec), origin="shared")
+    assert pipeline.root.dag is not None
+    used = {name: task.component for name, task in pipeline.root.dag.tasks.items() if "custom" in name}
+    assert used["custom-training-job"] == used["custom-training-job-3"] == "comp-custom-training-job"
+    two = used["custom-training-job-2"]
+    assert two != "comp-custom-training-job"
+    assert container(pipeline, two).args[0] == "{{$.inputs.parameters['pipelinechannel--word']}}"
+    assert load_text(pipeline.text, origin="again") == pipeline
+
+
+@pytest.mark.parametrize("name", ["replicas_1", "replicas_2"])
+def test_several_replicas_load_and_say_why_they_do_not_run(name: str) -> None:
+    found = load_file(JOBS / f"{name}.json").components["comp-training"].executor
+    assert isinstance(found, CustomJobSpec)
+    assert "3 replicas in 2 worker pools" in found.refusal
+    assert found.remedy
+
+
+def test_what_is_set_on_the_launching_task_is_meant_for_the_training() -> None:
+    spec = json.loads((JOBS / "launched_2.json").read_text())
+    own = spec["deploymentSpec"]["executors"]["exec-training"]["container"]
+    own["resources"] = {"resourceMemoryLimit": "2Gi", "accelerator": {"resourceType": "nvidia.com/gpu"}}
+    own["env"] = [{"name": "SEED", "value": "7"}]
+    found = container(load_text(json.dumps(spec), origin="p"), "comp-training")
+    assert found.image == "example.com/demo/training:1"
+    assert found.env["SEED"] == "7"
+    assert found.resources.memory_limit == "2Gi"
+    assert found.resources.machine_type == "n1-standard-8"
+    assert found.resources.accelerator_type == "nvidia.com/gpu"
+    own["image"] = "example.com/other:2"
+    assert container(load_text(json.dumps(spec), origin="p"), "comp-training").image == "example.com/other:2"
+
+
+def test_pools_that_only_the_run_knows_are_refused_when_it_is_to_run() -> None:
+    spec = json.loads((JOBS / "launched_2.json").read_text())
+    task = spec["root"]["dag"]["tasks"]["custom-training-job"]
+    task["inputs"]["parameters"]["worker_pool_specs"] = {"componentInputParameter": "pools"}
+    spec["root"]["inputDefinitions"]["parameters"]["pools"] = {"parameterType": "LIST"}
+    found = load_text(json.dumps(spec), origin="p").components["comp-custom-training-job"].executor
+    assert isinstance(found, CustomJobSpec)
+    assert "known only when it runs" in found.refusal
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [("{nope", "no JSON"), ("[1]", "a list of 1"), ('{"job_spec": {"worker_pool_specs": []}}', "no worker pool")],
+)
+def test_a_payload_that_is_none_is_refused_with_its_place(payload: str, said: str) -> None:
+    spec = json.loads((JOBS / "launched_2.json").read_text())
+    args = spec["deploymentSpec"]["executors"]["exec-training"]["container"]["args"]
+    args[args.index("--payload") + 1] = payload
+    with pytest.raises(SpecError, match=said) as refused:
+        load_text(json.dumps(spec), origin="p.json")
+    assert "training" in refused.value.place
+
+
+# --- part by part --------------------------------------------------------------------------------------------------
+
+
+def test_names_in_both_spellings() -> None:
+    snake = {
+        "job_spec": {
+            "worker_pool_specs": [
+                {
+                    "machine_spec": {"machine_type": "a2-highgpu-1g", "accelerator_count": 1.0},
+                    "replica_count": 1.0,
+                    "container_spec": {"image_uri": "i", "env": [{"name": "a_b", "value": "x_y"}]},
+                }
+            ],
+            "scheduling": {"timeout": "1.5s"},
+        }
+    }
+    found = read(snake)
+    assert isinstance(found.executor, ContainerSpec)
+    assert (found.executor.image, found.executor.env, found.timeout_seconds) == ("i", {"a_b": "x_y"}, 2)
+    assert found.executor.resources == ResourceSpec(accelerator_count="1", machine_type="a2-highgpu-1g")
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (job({"replicaCount": "2"}), "2 replicas, and"),
+        (job([{"containerSpec": {"imageUri": "i"}}, {"containerSpec": {"imageUri": "i"}}]), "2 worker pools"),
+        (job({"replicaCount": "{{$.inputs.parameters['n']}}"}), "replicas is known only"),
+        (job({"pythonPackageSpec": {"pythonModule": "m"}}), "pythonPackageSpec"),
+        (job({"machineSpec": {"machineType": "n1-standrad-4"}}), "did you mean 'n1-standard-4'"),
+        (job({"nfsMounts": [{"server": "s"}]}), "nfsMounts"),
+    ],
+)
+def test_what_cannot_run_here_is_refused_in_words(document: dict[str, object], said: str) -> None:
+    assert said in refusal(read(document)).refusal
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        ({}, "jobSpec.workerPoolSpecs"),
+        (job([]), "jobSpec.workerPoolSpecs"),
+        (job({"containerSpec": None}), "jobSpec.workerPoolSpecs[0]"),
+        (job({"containerSpec": {"command": ["x"]}}), "containerSpec.imageUri"),
+        (job({"containerSpec": {"imageUri": "i", "args": [3]}}), "containerSpec.args[0]"),
+        (job({"containerSpec": {"imageUri": "i", "args": "x"}}), "containerSpec.args"),
+        (job({"containerSpec": {"imageUri": "i", "env": [{"name": "a=b"}]}}), "env[0].name"),
+        (job({"machineSpec": "n1-standard-4"}), "machineSpec"),
+        (job({"machineSpec": {"machineType": 4}}), "machineType"),
+        (job({"machineSpec": {"acceleratorCount": -1}}), "acceleratorCount"),
+        (job({"replicaCount": 1.5}), "workerPoolSpecs[0].replicaCount"),
+        (job(scheduling={"timeout": 3600}), "timeout"),
+        (job(scheduling={"timeout": "1h"}), "timeout"),
+    ],
+)
+def test_what_is_no_job_is_refused_at_its_place(document: dict[str, object], place: str) -> None:
+    with pytest.raises(Bad) as bad:
+        read(document)
+    assert joined(bad.value.path).endswith(place)
+
+
+@pytest.mark.parametrize(
+    ("said", "document"),
+    [
+        ("the job's labels", {**job(), "labels": {"a": "b"}}),
+        ("the encryption key", {**job(), "encryptionSpec": {"kmsKeyName": "k"}}),
+        ("the TensorBoard", job(tensorboard="t")),
+        ("reserved IP ranges", job(reservedIpRanges=["r"])),
+        ("the network", job(network="{{$.inputs.parameters['network']}}")),
+        ("web access", job(enableWebAccess=True)),
+        ("the persistent resource", job(persistentResourceId="p")),
+        ("the PSC interface", job(pscInterfaceConfig={"networkAttachment": "n"})),
+        ("the strategy SPOT", job(scheduling={"strategy": "SPOT"})),
+        ("the reservation", job({"machineSpec": {"reservationAffinity": {"reservationAffinityType": "ANY"}}})),
+        ("the boot disk (pd-ssd, 500 GB)", job({"diskSpec": {"bootDiskSizeGb": 500}})),
+        ("jobSpec.somethingNew (not known here)", job(somethingNew=1)),
+        ("time-out is known only when it runs", job(scheduling={"timeout": "{{$.inputs.parameters['t']}}"})),
+    ],
+)
+def test_what_has_no_effect_is_said(said: str, document: dict[str, object]) -> None:
+    (warning,) = read(document).warnings
+    assert warning.startswith("train: ")
+    assert said in warning
+
+
+def test_what_every_builder_writes_is_nothing_to_warn_about() -> None:
+    found = read(
+        {
+            **job({"diskSpec": {"bootDiskType": "pd-ssd", "bootDiskSizeGb": 100.0}}),
+            "labels": {},
+            "encryptionSpec": {"kmsKeyName": ""},
+        }
+    )
+    assert found.warnings == ()
+    usual = {
+        "scheduling": {"timeout": "604800s", "strategy": "STANDARD", "maxWaitDuration": "86400s"},
+        "network": "", "serviceAccount": "{{$.pipeline_service_account}}", "enableWebAccess": "false",
+        "reservedIpRanges": [], "baseOutputDirectory": {"outputUriPrefix": ""}, "pscInterfaceConfig": {},
+        "persistentResourceId": "{{$.pipeline_persistent_resource_id}}",
+    }  # fmt: skip
+    found = read(job(**usual))
+    assert (found.warnings, found.timeout_seconds) == ((), 604800)
