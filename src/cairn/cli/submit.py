@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 import msgspec
 
-from cairn.cli import options, output
+from cairn.cli import configuring, options, output
 from cairn.cli.opening import opened
 from cairn.errors import InputRefused
 
 if TYPE_CHECKING:
+    from cairn.cli.configuring import Asked
     from cairn.domain.configuration import RunConfiguration, TargetConfiguration
+    from cairn.domain.runs import RunSettings
     from cairn.submit.limits import Findings, Subject
     from cairn.submit.requests import Request
     from cairn.submit.targets import Target
     from cairn.wiring import Cairn
+
+Flags: TypeAlias = dict[str, Any]
 
 _FILE = click.Path(dir_okay=False)
 _OF_TARGET = (
@@ -49,10 +53,6 @@ def _target_options(command: Any) -> Any:
 @click.option("--follow", is_flag=True, help="Wait, and show each task's states.")
 @click.option("--dry-run", is_flag=True, help="Send nothing: show what would be sent, and what the target cannot do.")
 @click.option("--params", "params_file", metavar="FILE", type=click.Path(), help="JSON or YAML file of parameters.")
-@click.option("--config-dir", metavar="DIR", type=click.Path(), help="Compose a configuration with Hydra, from here.")
-@click.option("--config-name", metavar="NAME", default="config", show_default=True, help="The configuration's file.")
-@click.option("--config-import", "imports", metavar="FILE|MODULE", multiple=True, help="Imported before composing.")
-@click.option("-m", "--multirun", is_flag=True, hidden=True)
 @click.option("--no-cache", is_flag=True, help="Run every step, whatever has been computed before.")
 @click.option("--failure-policy", type=click.Choice(["slow", "fast"]), help="fast: begin nothing after a failure.")
 @click.option("--image", "images", metavar="PATTERN=TARGET", multiple=True, help="As of `cairn run`; it stays here.")
@@ -68,14 +68,31 @@ def _target_options(command: Any) -> Any:
 @_target_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line of standard output.")
 @options.traceback
-def submit(pipeline: str, assignments: tuple[str, ...], *, as_json: bool, dry_run: bool, **flags: Any) -> int:
+@configuring.options
+def submit(
+    pipeline: str, assignments: tuple[str, ...], *, as_json: bool, dry_run: bool, config_dir: str | None,
+    config_name: str | None, config_imports: tuple[str, ...], cfg: str | None, resolve: bool, multirun: bool,
+    **flags: Any,
+) -> int:  # fmt: skip
     """Submit PIPELINE (as for `cairn run`) by the target's own client: google-cloud-aiplatform or kfp.
 
     What the target cannot do is said before anything is sent. The clients run in your own environment if it has
     them, else in one that is made for them.
     """
+    asked = configuring.asked(
+        assignments, config_dir=config_dir, config_name=config_name, config_imports=config_imports, cfg=cfg,
+        resolve=resolve, multirun=multirun,
+    )  # fmt: skip
+    if asked is not None and asked.cfg:
+        return configuring.show(asked, as_json=as_json)
+    if multirun:
+        raise InputRefused(
+            "a sweep is driven by this machine",
+            place="--multirun",
+            remedy="run it here with `cairn run --multirun`, or submit its jobs one by one",
+        )
     with opened() as cairn:
-        subject = _subject(cairn, pipeline, assignments, flags)
+        subject = _subject(cairn, pipeline, asked, assignments, flags)
         from cairn.submit.limits import find_limits
         from cairn.submit.requests import request_of
 
@@ -95,27 +112,23 @@ def submit(pipeline: str, assignments: tuple[str, ...], *, as_json: bool, dry_ru
         return _send(cairn, subject.target, request, Path(pipeline), warnings, as_json=as_json)
 
 
-def _subject(cairn: Cairn, source: str, assignments: tuple[str, ...], flags: dict[str, Any]) -> Subject:
-    from cairn.cli.run import read_parameters, read_pipeline, source_name
+def _subject(cairn: Cairn, source: str, asked: Asked | None, assignments: tuple[str, ...], flags: Flags) -> Subject:
+    from msgspec.structs import replace
+
+    from cairn.cli.run import pipeline_source, read_parameters, source_name
+    from cairn.config.composing import compose
+    from cairn.config.mapping import run_configuration
     from cairn.domain.configuration import RunConfiguration
     from cairn.domain.runs import Submission
     from cairn.submit.limits import Subject
     from cairn.submit.targets import target_of
 
-    composed, said = None, RunConfiguration()
-    if flags["config_dir"]:
-        from cairn.config.composing import compose
-        from cairn.config.mapping import run_configuration
-
-        composed = compose(Path(flags["config_dir"]), flags["config_name"], assignments, imports=flags["imports"])
-        said = run_configuration(composed)
-    wanted = _target_wanted(said.target, flags)
-    target = target_of(wanted, project=said.project)  # a target that is none is told before anything is compiled
-    pipeline = read_pipeline(cairn, source, with_trace=flags["with_trace"])
-    values = read_parameters(pipeline, () if composed else assignments, flags["params_file"])
-    defaults = _settings(cairn, {})
+    composed = compose(asked.directory, asked.name, asked.overrides, imports=asked.imports) if asked else None
+    said = run_configuration(composed) if composed is not None else RunConfiguration()
+    # A target that is none is told before anything is compiled.
+    target = target_of(_target_wanted(said.target, flags), project=said.project)
     given = Submission(
-        values,
+        {},
         _settings(cairn, flags),
         job_id=flags["job_id"],
         display_name=flags["display_name"],
@@ -124,16 +137,20 @@ def _subject(cairn: Cairn, source: str, assignments: tuple[str, ...], flags: dic
         pipeline_root=flags["root"],
         experiment=flags["experiment"],
     )
-    if composed is not None:
-        from cairn.engine.configured import configured
-
-        told = {
-            field for field, flag in (("use_cache", "no_cache"), ("failure_policy", "failure_policy")) if flags[flag]
-        }
-        base = Path(source.rpartition(":")[0] if ".py:" in source else source).absolute().parent
-        pipeline, given = configured(pipeline, composed, said, given, base=base, defaults=defaults, flags=told)
     artifacts = _artifacts(said, flags["artifacts"])
-    return Subject(pipeline, given, said, target, artifacts=artifacts, sweep=flags["multirun"])
+    read = pipeline_source(cairn, source, with_trace=flags["with_trace"])
+    if composed is None:
+        pipeline = read.pipeline()
+        values = read_parameters(pipeline, assignments, flags["params_file"])
+        return Subject(pipeline, replace(given, parameters=values), said, target, artifacts=artifacts)
+    from cairn.engine.configuring import configured_run
+    from cairn.engine.sources import read_parameters_file
+
+    given = replace(given, parameters=read_parameters_file(flags["params_file"]) if flags["params_file"] else {})
+    named = {"use_cache": flags["no_cache"], "failure_policy": flags["failure_policy"]}
+    by_flags = {field for field, value in named.items() if value}
+    meant = configured_run(read, composed, given, defaults=_defaults(cairn), flags=by_flags)
+    return Subject(meant.pipeline, meant.submission, meant.said, target, artifacts=artifacts)
 
 
 def _target_wanted(said: TargetConfiguration, flags: dict[str, Any]) -> TargetConfiguration:
@@ -141,13 +158,15 @@ def _target_wanted(said: TargetConfiguration, flags: dict[str, Any]) -> TargetCo
     return msgspec.structs.replace(said, **{name: flags[name] for name in names if flags[name]})
 
 
-def _settings(cairn: Cairn, flags: dict[str, Any]) -> Any:
+def _defaults(cairn: Cairn) -> RunSettings:
     """What the home configures is about runs of its own, but for the images: they tell what is nowhere else."""
     from cairn.domain.runs import RunSettings
 
-    plain = RunSettings(images=cairn.run_settings().images)
-    if not flags:
-        return plain
+    return RunSettings(images=cairn.run_settings().images)
+
+
+def _settings(cairn: Cairn, flags: Flags) -> RunSettings:
+    plain = _defaults(cairn)
     return msgspec.structs.replace(
         plain,
         use_cache=not flags["no_cache"],

@@ -79,7 +79,6 @@ class Subject(msgspec.Struct, frozen=True):
     said: RunConfiguration
     target: Target
     artifacts: dict[str, str] = {}  # pipeline input → id there
-    sweep: bool = False
 
 
 def find_limits(cairn: Cairn, subject: Subject) -> Findings:
@@ -108,11 +107,6 @@ def _destination(found: Findings, subject: Subject) -> None:
         found.refuse("host", "is not said", "give --host, cairn.target.host or KF_PIPELINES_ENDPOINT")
     if target.kind is not Kind.KUBEFLOW and target.namespace:
         found.warn("namespace", "is for Kubeflow Pipelines; it is left out")
-    if subject.sweep:
-        found.refuse(
-            "--multirun", "a sweep is driven by this machine",
-            "run it here with `cairn run --multirun`, or submit its jobs one by one",
-        )  # fmt: skip
 
 
 def _parameters(found: Findings, subject: Subject) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import msgspec
 
 from cairn.api.vertex.names import Place
 from cairn.domain.artifacts import Artifact
+from cairn.domain.configuration import Configuration
 from cairn.domain.runs import Submission
 from cairn.errors import InputRefused, NotFound, UnsupportedFeature
 from cairn.metadata.types import StoreName
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_NAME = 128  # characters
 MAX_LABELS = 64
+CONFIGURATION_HEADER = "x-cairn-configuration"
+_MAX_CONFIGURATION = 1 << 20  # bytes
 _JOB_ID = re.compile(r"[a-z0-9][-a-z0-9]{0,127}")
 _POLICIES = {
     "PIPELINE_FAILURE_POLICY_UNSPECIFIED": "",
@@ -94,6 +99,25 @@ def submission_of(
         warnings=tuple(f"{field}.{key}: {warning}" for key, warning in _WARNED.items() if job.get(key)),
         **more,
     )
+
+
+def configuration_of(headers: Mapping[str, str]) -> Configuration | None:
+    """What `cairn submit` of another home says that the run was composed from; None where nothing is said.
+
+    `x-cairn-configuration` is base64 of deflated JSON. Raises InputRefused for what is not.
+    """
+    text = headers.get(CONFIGURATION_HEADER, "")
+    if not text:
+        return None
+    try:
+        inflating = zlib.decompressobj()
+        content = inflating.decompress(base64.b64decode(text, validate=True), _MAX_CONFIGURATION)
+        if not inflating.eof:
+            raise InputRefused("is cut off, or too large", place=CONFIGURATION_HEADER)
+        found = msgspec.json.decode(content, type=Configuration)
+    except (ValueError, zlib.error, msgspec.MsgspecError):
+        raise InputRefused("is no configuration", place=CONFIGURATION_HEADER) from None
+    return msgspec.structs.replace(found, directory="")
 
 
 def check_job_id(job_id: str) -> str:

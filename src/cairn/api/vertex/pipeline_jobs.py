@@ -14,7 +14,7 @@ from cairn.api.named_buckets import check_bucket
 from cairn.api.vertex import masks
 from cairn.api.vertex.names import place_of, resource
 from cairn.api.vertex.pipeline_job_filter import read_filter, read_order
-from cairn.api.vertex.pipeline_job_request import check_job_id, read_job, submission_of
+from cairn.api.vertex.pipeline_job_request import check_job_id, configuration_of, read_job, submission_of
 from cairn.api.vertex.pipeline_job_view import job_detail, job_name, job_view, spec_of
 from cairn.domain.ids import random_uid
 from cairn.domain.runs import Run
@@ -47,6 +47,7 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
         job_id=check_job_id(job_id) if job_id else _new_id(pipeline.name, uid),
         request_id=request_id,
         owner=call.identity.name,
+        configuration=configuration_of(call.headers),
     )
     root = submission.pipeline_root or pipeline.default_root
     check_bucket(call, root, Role.EDITOR, "pipelineJob.runtimeConfig.gcsOutputDirectory")

@@ -13,7 +13,7 @@ from cairn.api.http import Call
 from cairn.api.named_buckets import check_bucket
 from cairn.api.vertex import masks
 from cairn.api.vertex.names import Place, place_of, resource
-from cairn.api.vertex.pipeline_job_request import check_job_id, read_job, submission_of
+from cairn.api.vertex.pipeline_job_request import check_job_id, configuration_of, read_job, submission_of
 from cairn.api.vertex.times import microseconds, put
 from cairn.domain.runs import Submission
 from cairn.errors import InputRefused, NotFound, Unimplemented
@@ -174,6 +174,7 @@ def _read_request(message: Mapping[str, Any], place: Place, call: Call) -> tuple
         field=f"{field}.pipelineJob",
         job_id=check_job_id(job_id) if job_id else "",
         owner=call.identity.name,
+        configuration=configuration_of(call.headers),
     )
     root = submission.pipeline_root or pipeline.default_root
     check_bucket(call, root, Role.EDITOR, f"{field}.pipelineJob.runtimeConfig.gcsOutputDirectory")
