@@ -38,7 +38,7 @@ NODE = "cairn"
 
 def run_configuration(composed: Composed) -> RunConfiguration:
     """Raises ConfigurationError with file, key and the nearest key for what is unknown or of another type."""
-    return RunConfiguration(**fields(composed.cairn, Place(composed.primary, NODE), _RUN))
+    return RunConfiguration(**fields(composed.cairn, Place(composed, NODE), _RUN))
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------

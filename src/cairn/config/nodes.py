@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from cairn.config.composing import Composed
+from cairn.config.places import place_of
 from cairn.domain.durations import RIGHT, seconds_of
 from cairn.errors import ConfigurationError
 
@@ -18,16 +20,20 @@ MISSING = "???"  # how OmegaConf writes a value that is still to be given
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A key of a configuration: `cairn.steps.train` of conf/config.yaml."""
+    """A key of a composed configuration; as text with the file and line, or the override, that says it."""
 
-    file: str
-    key: str
+    composed: Composed
+    key: str = ""
 
     def at(self, key: object) -> Place:
-        return Place(self.file, f"{self.key}.{key}" if self.key else str(key))
+        return Place(self.composed, f"{self.key}.{key}" if self.key else str(key))
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.key}"
+        """`conf/config.yaml:12: cairn.steps.train.cpu`"""
+        for override in self.composed.configuration.overrides:
+            if override.partition("=")[0].lstrip("+") == self.key:
+                return f"{self.composed.primary}: {override}"
+        return f"{place_of(self.composed.files, self.key) or self.composed.primary}: {self.key}"
 
     def bad(self, message: str, remedy: str = "") -> ConfigurationError:
         return ConfigurationError(message, place=str(self), remedy=remedy)
@@ -153,7 +159,11 @@ def each(read: Read) -> Read:
     """A mapping whose values are read so."""
 
     def read_all(value: Any, place: Place) -> dict[str, Any]:
-        return {key: read(present(inner, place.at(key)), place.at(key)) for key, inner in mapping(value, place).items()}
+        return {
+            key: read(present(inner, place.at(key)), place.at(key))
+            for key, inner in mapping(value, place).items()
+            if inner is not None
+        }
 
     return read_all
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import msgspec
 
 from cairn.config.composing import Composed
+from cairn.config.nodes import Place
 from cairn.domain.configuration import RunConfiguration
 from cairn.domain.runs import DEFAULT_PROJECT, ImageMapping, RunSettings, Submission
 from cairn.engine.configured_parameters import found_parameters
+from cairn.engine.unheeded import unheeded
+from cairn.errors import ConfigurationError, InputRefused
 from cairn.spec.stepping import with_steps
 from cairn.spec.types import Pipeline
 
@@ -28,31 +31,42 @@ def configured(
     base: Path,
     defaults: RunSettings = NOT_CONFIGURED,
     flags: Collection[str] = (),
+    compiled: bool = False,
 ) -> tuple[Pipeline, Submission]:
     """The pipeline with what the configuration says of its steps, and the submission with parameters, settings, root,
     labels and the configuration itself. What `given` says (flags) wins. `base` is what relative `project:DIR` of the
     configuration start from. Experiments and artifacts are references still: the caller looks them up.
 
     `defaults` is what the home configures, which the configuration wins over; of `given.settings` a field counts as
-    said by a flag when it differs from that, or is named in `flags`. What has no effect becomes a warning.
+    said by a flag when it differs from that, or is named in `flags`. What has no effect becomes a warning,
+    overrides too, unless the pipeline was `compiled` with the configuration, when they may have done their work there.
 
     Raises ConfigurationError, UnsupportedFeature: a step that is none, with the nearest; a parameter that does not fit.
     """
     found = found_parameters(pipeline, composed, said, given.parameters)
-    parameters = {**{name: one.value for name, one in found.items()}, **given.parameters}
+    parameters = {name: one.value for name, one in found.items() if one.value is not None}
+    astray = () if compiled else unheeded(composed, [one.key for one in found.values()])
     submission = msgspec.structs.replace(
         given,
-        parameters=parameters,
+        parameters={**parameters, **given.parameters},
         settings=_settings(said, given.settings, base, defaults, flags),
         project=given.project if given.project != DEFAULT_PROJECT else said.project or given.project,
         display_name=given.display_name or said.name,
         description=given.description or said.description,
         labels={**said.labels, **given.labels},
         pipeline_root=given.pipeline_root or said.pipeline_root,
-        warnings=(*given.warnings, *said.warnings),
+        warnings=(*given.warnings, *said.warnings, *astray),
         configuration=composed.configuration,
     )
-    return with_steps(pipeline, said.steps, file=composed.primary), submission
+    return _stepped(pipeline, composed, said), submission
+
+
+def _stepped(pipeline: Pipeline, composed: Composed, said: RunConfiguration) -> Pipeline:
+    try:
+        return with_steps(pipeline, said.steps)
+    except InputRefused as error:
+        place = str(Place(composed, error.place)) if isinstance(error, ConfigurationError) else error.place
+        raise ConfigurationError(error.message, place=place, remedy=error.remedy) from None
 
 
 def _settings(

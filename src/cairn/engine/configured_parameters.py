@@ -19,7 +19,7 @@ from cairn.spec.types import Pipeline
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A parameter's value, and the key it was taken from."""
+    """A parameter's value, and the key it was taken from. None: the key says null, which leaves the default."""
 
     value: Value
     key: str
@@ -28,13 +28,13 @@ class Found(msgspec.Struct, frozen=True):
 def found_parameters(
     pipeline: Pipeline, composed: Composed, said: RunConfiguration, given: Mapping[str, Value]
 ) -> dict[str, Found]:
-    """What the configuration gives the pipeline's parameters, but for those that are `given`; null gives nothing.
+    """What the configuration gives the pipeline's parameters, but for those that are `given`.
 
     Raises ConfigurationError for a parameter that there is none of, two keys that one may take, a value that is
     missing or does not fit.
     """
     declared = pipeline.root.input_parameters
-    root = Place(composed.primary, "")
+    root = Place(composed)
     for name in said.parameters:
         if name not in declared:
             raise root.at("cairn.parameters").bad(
@@ -47,8 +47,9 @@ def found_parameters(
         if name in given:
             continue
         one = _look_up(name, composed, said, paths)
-        if one is not None and one.value is not None:
-            found[name] = Found(_fitted(pipeline, name, one, root.at(one.key)), one.key)
+        if one is not None:
+            value = None if one.value is None else _fitted(pipeline, name, one, root.at(one.key))
+            found[name] = Found(value, one.key)
     return found
 
 

@@ -24,6 +24,7 @@ from cairn.spec.spelling import member, value_of
 from cairn.spec.step_writing import check_step, write_executor, write_task
 from cairn.spec.types import Pipeline
 
+NODE = "cairn.steps"
 _PATTERN = re.compile(r"[*?[]")
 # Tasks that the compiler makes of `with` blocks: nobody has to name them.
 _BLOCK = re.compile(r"(for-loop|condition|condition-branches|exit-handler)-[0-9]+$")
@@ -31,25 +32,24 @@ _OF_TASKS = ("caching", "retries", "backoff_seconds")  # the rest is the executo
 _NOTHING = StepConfiguration()
 
 
-def with_steps(pipeline: Pipeline, steps: Mapping[str, StepConfiguration], *, file: str) -> Pipeline:
-    """The pipeline whose document says what `steps` say. `file` is what errors name.
+def with_steps(pipeline: Pipeline, steps: Mapping[str, StepConfiguration]) -> Pipeline:
+    """The pipeline whose document says what `steps` say.
 
     Keys are tasks' paths (`train`, `inner/train`) or patterns over them (`*`, `inner/*`); of several that match the
     later wins, field by field. Loops, conditions and exit handlers are left out of a path or written, `_` is as good as
-    `-`. Raises ConfigurationError, with the nearest path, for a key that matches no step.
+    `-`. Raises ConfigurationError, whose place is the key of the configuration, for what matches no step (with the
+    nearest path) or cannot be; SpecError for what makes no pipeline.
     """
     if not any(step != _NOTHING for step in steps.values()):
-        _Steps(json.loads(pipeline.text), steps, file)
+        _Steps(json.loads(pipeline.text), steps)
         return pipeline
-    changed = configured_document(json.loads(pipeline.text), steps, file=file)
-    return load_text(canonical(changed, origin=file), origin=f"{file}: cairn.steps")
+    origin = f"{pipeline.name} with cairn.steps"
+    return load_text(canonical(configured_document(json.loads(pipeline.text), steps), origin=origin), origin=origin)
 
 
-def configured_document(
-    document: Mapping[str, Any], steps: Mapping[str, StepConfiguration], *, file: str
-) -> dict[str, Any]:
+def configured_document(document: Mapping[str, Any], steps: Mapping[str, StepConfiguration]) -> dict[str, Any]:
     """A new document; `document` is one that `load_text` reads without error."""
-    return _Steps(copy.deepcopy(dict(document)), steps, file).written()
+    return _Steps(copy.deepcopy(dict(document)), steps).written()
 
 
 class _Leaf(msgspec.Struct, frozen=True):
@@ -85,14 +85,13 @@ class _Kinds:
 
 
 class _Steps:
-    def __init__(self, document: dict[str, Any], steps: Mapping[str, StepConfiguration], file: str) -> None:
+    def __init__(self, document: dict[str, Any], steps: Mapping[str, StepConfiguration]) -> None:
         self.document = document
         envelope = any(key in document for key in ("pipelineSpec", "pipeline_spec"))
         self.enveloped = envelope
         self.spec: dict[str, Any] = member(document, "pipelineSpec") if envelope else document
         self.components: dict[str, Any] = value_of(self.spec, "components", {})
         self.executors: dict[str, Any] = value_of(value_of(self.spec, "deploymentSpec", {}), "executors", {})
-        self.file = file
         self.wanted = self._matched(steps)
         self.kinds = _Kinds()
         self.steps: dict[tuple[str, str], StepConfiguration] = {}  # (component, kind) → what its executor is to be
@@ -112,7 +111,7 @@ class _Steps:
                 raise self._unmatched(key, leaves)
             said = {name: value for name, value in msgspec.structs.asdict(step).items() if value not in (None, {})}
             for leaf in named:
-                check_step(step, self._executor_of(leaf.component), leaf.short, f"{self.file}: cairn.steps.{key}")
+                check_step(step, self._executor_of(leaf.component), leaf.short, f"{NODE}.{key}")
                 together = found.setdefault(leaf.path, {})
                 environment = {**together.get("environment", {}), **said.get("environment", {})}
                 together.update(said)
@@ -127,9 +126,7 @@ class _Steps:
             for name, task in value_of(component["dag"], "tasks", {}).items():
                 count += 1
                 if count > MAX_TASKS:
-                    raise ConfigurationError(
-                        f"the pipeline has more than {MAX_TASKS} steps to choose from", place=self.file
-                    )
+                    raise ConfigurationError(f"the pipeline has more than {MAX_TASKS} steps to choose from", place=NODE)
                 of = value_of(task, "componentRef")["name"]
                 inner = self.components[of]
                 is_block = "dag" in inner and _BLOCK.match(name)
@@ -140,7 +137,7 @@ class _Steps:
                     yield _Leaf(path + name, short + name, of)
 
     def _unmatched(self, key: str, leaves: list[_Leaf]) -> ConfigurationError:
-        place = f"{self.file}: cairn.steps"
+        place = f"{NODE}.{key}"
         known = list(dict.fromkeys(leaf.short for leaf in leaves))
         if any(fnmatchcase(_dashed(path), f"{_dashed(key)}/*") for leaf in leaves for path in (leaf.path, leaf.short)):
             remedy = f"name its steps: {key}/*"

@@ -73,7 +73,7 @@ def _leaves(pipeline: Pipeline) -> dict[str, tuple[TaskSpec, ComponentSpec]]:
 
 
 def _stepped(steps, document=None):
-    return with_steps(_loaded(document or _shared()), steps, file="conf/config.yaml")
+    return with_steps(_loaded(document or _shared()), steps)
 
 
 def _executor(pipeline, path):
@@ -102,7 +102,8 @@ def test_everything_that_can_be_said_of_a_step_is_in_the_pipeline_that_is_read_a
         "resourceCpuRequest": "2", "cpuRequest": 2.0, "resourceCpuLimit": "2", "cpuLimit": 2.0,
         "resourceMemoryRequest": "4Gi", "memoryRequest": 4.294967296,
         "resourceMemoryLimit": "8Gi", "memoryLimit": 8.589934592,
-        "accelerator": {**dict.fromkeys(("type", "resourceType"), "NVIDIA_TESLA_T4"), "count": "2", "resourceCount": "2"},
+        "accelerator": {**dict.fromkeys(("type", "resourceType"), "NVIDIA_TESLA_T4"), "count": "2",
+                        "resourceCount": "2"},
     }  # fmt: skip
 
 
@@ -160,11 +161,10 @@ def test_a_step_is_named_as_its_function_too(key):
 
 def test_loops_conditions_and_exit_handlers_need_not_be_named():
     pipeline = load_file(PIPELINES / "training.yaml")
-    short = with_steps(pipeline, {"train": Step(image="c:2"), "inner/say": Step(cpu="2")}, file="c.yaml")
+    short = with_steps(pipeline, {"train": Step(image="c:2"), "inner/say": Step(cpu="2")})
     written = with_steps(
         pipeline,
         {"for-loop-2/train": Step(image="c:2"), "condition-branches-5/condition-6/inner/say": Step(cpu="2")},
-        file="c.yaml",
     )
     assert short.text == written.text != pipeline.text
     images = {
@@ -175,7 +175,7 @@ def test_loops_conditions_and_exit_handlers_need_not_be_named():
 
 def test_a_platform_configuration_stays_and_goes_with_a_copy():
     pipeline = load_text(text_of(compiled()), origin="p.yaml")
-    changed = with_steps(pipeline, {"shell": Step(image="c:2", timeout_seconds=90)}, file="c.yaml")
+    changed = with_steps(pipeline, {"shell": Step(image="c:2", timeout_seconds=90)})
     before, after = _leaves(pipeline)["shell"][1].platform, _leaves(changed)["shell"][1].platform
     assert after == msgspec.structs.replace(before, active_deadline_seconds=90)
     assert before.secret_env
@@ -255,16 +255,16 @@ def test_a_custom_job_has_its_machine_its_replicas_and_its_time_out_in_its_own_w
     assert job["scheduling"] == {"timeout": "60s"}
     with pytest.raises(ConfigurationError) as refused:
         _stepped({"second": Step(cpu="4")}, document)
-    assert refused.value.place == "conf/config.yaml: cairn.steps.second.cpu"
+    assert refused.value.place == "cairn.steps.second.cpu"
     assert "machine_type" in refused.value.remedy
 
 
 @pytest.mark.parametrize(
     ("key", "step", "place", "message"),
     [
-        ("trane", Step(cpu="1"), "cairn.steps", "no step 'trane' (did you mean 'train'?)"),
-        ("tranes*", Step(), "cairn.steps", "no step 'tranes*'"),
-        ("inner", Step(cpu="1"), "cairn.steps", "is a pipeline inside the pipeline"),
+        ("trane", Step(cpu="1"), "cairn.steps.trane", "no step 'trane' (did you mean 'train'?)"),
+        ("tranes*", Step(), "cairn.steps.tranes*", "no step 'tranes*'"),
+        ("inner", Step(cpu="1"), "cairn.steps.inner", "is a pipeline inside the pipeline"),
         ("train", Step(cpu="lots"), "cairn.steps.train.cpu", "'lots' is no amount of CPU"),
         ("train", Step(memory_limit="4Gb"), "cairn.steps.train.memory_limit", "no amount of memory"),
         ("train", Step(machine_type="n1-standart-8"), "cairn.steps.train.machine_type", "did you mean 'n1-standard-8'"),
@@ -276,23 +276,23 @@ def test_a_custom_job_has_its_machine_its_replicas_and_its_time_out_in_its_own_w
 def test_what_cannot_be_is_refused_with_file_key_and_remedy(key, step, place, message):
     with pytest.raises(ConfigurationError) as refused:
         _stepped({key: step})
-    assert refused.value.place == f"conf/config.yaml: {place}"
+    assert refused.value.place == place
     assert message in refused.value.message
     assert refused.value.remedy
 
 
 def test_an_importer_is_left_out_of_patterns_and_refused_by_name():
     pipeline = load_file(PIPELINES / "training.yaml")
-    changed = with_steps(pipeline, {"*": Step(cpu="2")}, file="c.yaml")
+    changed = with_steps(pipeline, {"*": Step(cpu="2")})
     assert _executor(changed, "importer") == _executor(pipeline, "importer")
     with pytest.raises(ConfigurationError, match="runs no container"):
-        with_steps(pipeline, {"importer": Step(cpu="2")}, file="c.yaml")
+        with_steps(pipeline, {"importer": Step(cpu="2")})
 
 
 def test_the_document_given_is_left_as_it_was():
     document = _shared()
     before = copy.deepcopy(document)
-    configured_document(document, {"*": Step(image="c", timeout_seconds=1), "train": Step(caching=False)}, file="f")
+    configured_document(document, {"*": Step(image="c", timeout_seconds=1), "train": Step(caching=False)})
     assert document == before
 
 
@@ -343,7 +343,7 @@ def test_whatever_is_configured_every_other_task_keeps_its_definition(data):
     steps = data.draw(st.dictionaries(st.sampled_from(sorted(before)), _steps, max_size=3))
     # A path without its loops names every step that it leads to.
     touched = {path for path in before if {path, _without_loops(path)} & set(steps)}
-    changed = with_steps(pipeline, steps, file="c.yaml")
+    changed = with_steps(pipeline, steps)
     after = _leaves(changed)
     assert list(after) == list(before)
     assert {path: after[path] for path in before if path not in touched} == {
@@ -359,4 +359,4 @@ def test_whatever_is_configured_every_other_task_keeps_its_definition(data):
             assert component.platform.active_deadline_seconds == 30
         if steps[path].retries:
             assert task.retry is not None
-    assert with_steps(pipeline, steps, file="c.yaml").text == changed.text
+    assert with_steps(pipeline, steps).text == changed.text
