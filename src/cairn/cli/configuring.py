@@ -15,8 +15,7 @@ from cairn.errors import InputRefused
 if TYPE_CHECKING:
     from cairn.config.composing import Composed
     from cairn.domain.runs import Submission
-    from cairn.engine.configuring import ConfiguredRun
-    from cairn.engine.sources import PipelineSource
+    from cairn.engine.configuring import ConfiguredRun, Source
     from cairn.wiring import Cairn
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -110,7 +109,7 @@ def show(asked: Asked, *, as_json: bool) -> int:
 
 
 def configured(
-    cairn: Cairn, source: PipelineSource, composed: Composed, given: Submission, *, flags: Collection[str]
+    cairn: Cairn, source: Source, composed: Composed, given: Submission, *, flags: Collection[str]
 ) -> ConfiguredRun:
     """The run that is meant, its experiment and artifacts looked up. `given` is what flags say; `flags` names the
     fields of its settings that they set. Raises what `configured_run` raises, NotFound."""

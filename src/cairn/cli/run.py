@@ -8,7 +8,7 @@ import click
 
 from cairn.cli import configuring, options, output
 from cairn.cli.opening import opened
-from cairn.errors import InputRefused, UnsupportedFeature
+from cairn.errors import InputRefused
 
 if TYPE_CHECKING:
     from cairn.cli.views import View
@@ -70,6 +70,8 @@ def run(
     )  # fmt: skip
     if asked is not None and asked.cfg:
         return configuring.show(asked, as_json=as_json)
+    if multirun and detach:
+        raise InputRefused("a sweep is driven from where it was started", place="--detach", remedy="leave it out")
     composed = configuring.composed(asked) if asked is not None and not asked.multirun else None
     with opened(executor or _said_executor(composed)) as cairn:
         source = pipeline_source(cairn, pipeline, with_trace=with_trace)
@@ -89,7 +91,9 @@ def run(
             given = replace(given, parameters=read_parameters_file(params_file) if params_file else {})
             said_by_flags = settings_of_flags(flags, executor=executor)
             if composed is None:
-                raise UnsupportedFeature("sweeps are not in this version yet", place="--multirun")
+                from cairn.cli.sweeps import run_sweep
+
+                return run_sweep(cairn, source, given, asked, flags=said_by_flags, as_json=as_json, quiet=quiet)
             meant = configuring.configured(cairn, source, composed, given, flags=said_by_flags)
             read, submission = meant.pipeline, meant.submission
         accepted = cairn.runs.submit(read, submission)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -12,9 +14,16 @@ from cairn.domain.artifacts import Artifact
 from cairn.domain.configuration import RunConfiguration
 from cairn.domain.runs import RunSettings, Submission
 from cairn.engine.configured import configured
-from cairn.engine.sources import PipelineSource
 from cairn.errors import CairnError, ConfigurationError
 from cairn.spec.types import Pipeline
+
+
+class Source(Protocol):
+    """A pipeline that may be made of a configuration: `sources.PipelineSource`, a function, a recorded one."""
+
+    directory: Path  # where the configuration's relative paths start
+
+    def pipeline(self, composed: Composed | None = None) -> Pipeline: ...
 
 
 class ConfiguredRun(msgspec.Struct, frozen=True):
@@ -34,7 +43,7 @@ class Lookups(msgspec.Struct, frozen=True):
 
 
 def configured_run(
-    source: PipelineSource, composed: Composed, given: Submission, *, defaults: RunSettings, flags: Collection[str] = ()
+    source: Source, composed: Composed, given: Submission, *, defaults: RunSettings, flags: Collection[str] = ()
 ) -> ConfiguredRun:
     """`given` is what flags say, over `defaults`, which the home configures; see `configured`.
 

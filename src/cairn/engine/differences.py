@@ -7,20 +7,24 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from cairn.domain.configuration import Configuration
 from cairn.domain.runs import Run
 from cairn.engine import report
 from cairn.engine.cache import digest
 from cairn.engine.runs import RunService
+from cairn.spec.documents import parse_documents
 from cairn.spec.types import DagSpec, Pipeline
 
 Difference: TypeAlias = dict[str, Any]  # name, and its value in either run as a and b; None where it has none
 
 
 def between(runs: RunService, first: Run, second: Run) -> dict[str, list[Difference]]:
-    """By `parameters`, `settings`, `pipeline` (definitions), `outputs` and `tasks` (states and outputs)."""
+    """By `configuration` (composed by Hydra: its keys as they are written, and the overrides), `parameters`,
+    `settings`, `pipeline` (definitions), `outputs` and `tasks` (states and outputs)."""
     pipelines = runs.pipeline_of(first), runs.pipeline_of(second)
     store = runs.services.store
     return {
+        "configuration": differing(_configured(first.configuration), _configured(second.configuration)),
         "parameters": differing(
             report.read_outputs(first.parameters, store), report.read_outputs(second.parameters, store)
         ),
@@ -29,6 +33,30 @@ def between(runs: RunService, first: Run, second: Run) -> dict[str, list[Differe
         "outputs": differing(report.read_outputs(first.outputs, store), report.read_outputs(second.outputs, store)),
         "tasks": differing(_tasks(runs, first, pipelines[0]), _tasks(runs, second, pipelines[1])),
     }
+
+
+def _configured(configuration: Configuration | None) -> dict[str, Any]:
+    if configuration is None:
+        return {}
+    about: dict[str, Any] = {
+        "(directory)": configuration.directory,
+        "(name)": configuration.name,
+        "(overrides)": list(configuration.overrides),
+    }
+    documents = parse_documents(configuration.text, origin="configuration")
+    return {**about, **dict(_dotted(documents[0], "") if documents else ())}
+
+
+def _dotted(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """`train.layers[0].size` → value, for everything that holds nothing else."""
+    if isinstance(value, dict) and value:
+        for name, one in value.items():
+            yield from _dotted(one, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list) and value:
+        for number, one in enumerate(value):
+            yield from _dotted(one, f"{path}[{number}]")
+    elif path:
+        yield path, value
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:

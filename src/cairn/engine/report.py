@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from cairn.domain.configuration import Configuration
 from cairn.domain.runs import Failure, Run, TaskRecord
 from cairn.domain.states import RunState, TaskState
 from cairn.domain.values import Spilled, Value
@@ -199,7 +200,19 @@ def run_object(run: Run, tasks: Iterable[Leaf], store: Unspiller) -> dict[str, A
         "warnings": list(run.warnings),
         "error": failure_object(run.error),
         "seconds": round(seconds_between(run.start_time, run.end_time), 6),
+        "configuration": configuration_object(run.configuration),
     }
+
+
+def configuration_object(configuration: Configuration | None) -> dict[str, Any] | None:
+    """What a run was configured with by Hydra; None for one that was not."""
+    if configuration is None:
+        return None
+    found: dict[str, Any] = {field: getattr(configuration, field) for field in configuration.__struct_fields__}
+    found["overrides"] = list(configuration.overrides)
+    if not configuration.sweep:
+        del found["sweep"], found["job"]
+    return found
 
 
 def read_outputs(outputs: Mapping[str, Value], store: Unspiller) -> dict[str, Value]:

@@ -16,6 +16,7 @@ from cairn.spec.types import Pipeline
 
 Progress = Callable[[str], None]
 _PYTHON = ".py"
+_ANY = "*"  # whatever the configuration is
 
 
 class Compilers(Protocol):
@@ -55,13 +56,18 @@ class PipelineSource:
         self._traceback = traceback
         self._read: dict[str, Pipeline] = {}
 
+    @property
+    def takes_configuration(self) -> bool:
+        """Whether what has been read was made of a configuration: of another one it may be another pipeline."""
+        return bool(self._read) and _ANY not in self._read
+
     def pipeline(self, composed: Composed | None = None) -> Pipeline:
         """Raises SpecError, CompileError; of a function that makes a pipeline of a configuration, without one too."""
         digest = composed.configuration.digest if composed else ""
-        found = self._read.get("*") or self._read.get(digest)
+        found = self._read.get(_ANY) or self._read.get(digest)
         if found is None:
             found, configured = self._loaded(composed)
-            self._read[digest if configured else "*"] = found
+            self._read[digest if configured else _ANY] = found
         return found
 
     def _loaded(self, composed: Composed | None) -> tuple[Pipeline, bool]:

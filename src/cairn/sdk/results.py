@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cairn.domain.artifacts import Artifact as RecordedArtifact
+from cairn.domain.configuration import Configuration
 from cairn.domain.runs import Failure, TaskRecord
 from cairn.domain.runs import Run as RecordedRun
 from cairn.engine import report
@@ -103,6 +104,11 @@ class Run:
         """Wall time from start to end, 0.0 before the end."""
         record = self._record()
         return report.seconds_between(record.start_time, record.end_time)
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """What Hydra composed for it: `directory`, `name`, `overrides`, `digest`, `text` (YAML); None without Hydra."""
+        return self._record().configuration
 
     @property
     def parameters(self) -> dict[str, Any]:

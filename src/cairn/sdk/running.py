@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cairn.config.composing import Composed, compose
 from cairn.domain.runs import ImageMapping, Submission
 from cairn.domain.runs import Run as RecordedRun
-from cairn.engine.sources import read_source
-from cairn.errors import CompileError, InputRefused, RunCancelled
+from cairn.engine.configuring import ConfiguredRun, configured_run, looked_up
+from cairn.errors import InputRefused, RunCancelled
+from cairn.sdk.functions import source_name, source_of
 from cairn.sdk.results import Run, RunFailed
-from cairn.spec.load import load_text
 from cairn.wiring import Cairn, open_cairn
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ def run(
     home: str | os.PathLike[str] | None = None,
     raise_on_failure: bool = True,
     on_line: Callable[[str], None] | None = None,
+    config_dir: str | os.PathLike[str] | None = None,
+    config_name: str = "config",
+    config_imports: Sequence[str] = (),
+    overrides: Sequence[str] = (),
 ) -> Run:
     """Run a pipeline to its end and return it.
 
@@ -51,29 +56,39 @@ def run(
     when not given. `on_line` gets a line for each transition. Works in any thread, also where an event loop runs: it
     blocks until the run has ended; in the main thread Ctrl-C cancels the run and is raised when its processes are gone.
 
+    With `config_dir`, Hydra composes `config_name` of that directory with `overrides` as for `cairn run --config-dir`;
+    what is given here wins. `function_or_path` may then be a function of one parameter, `cfg` or `config`, too, that
+    makes the pipeline of the composed configuration.
+
     Raises InputRefused (before anything is started), RunFailed unless `raise_on_failure` is false, RunCancelled.
     """
+    composed = _composed(config_dir, config_name, config_imports, overrides)
     with open_cairn(os.fspath(home) if home is not None else None) as cairn:
         defaults = cairn.run_settings()
-        settings = msgspec.structs.replace(
-            defaults,
-            use_cache=defaults.use_cache if cache is None else cache,
-            cache_ttl_seconds=cache_ttl_seconds or defaults.cache_ttl_seconds,
-            failure_policy=failure_policy or defaults.failure_policy,
-            strict=strict or defaults.strict,
-            images=(*_images(images or {}), *defaults.images),
-            in_place=in_place,
-            notify=notify or defaults.notify,
-        )
-        pipeline = read(function_or_path, cairn)
-        submission = Submission(
+        said = {
+            "use_cache": cache,
+            "cache_ttl_seconds": cache_ttl_seconds or None,
+            "failure_policy": failure_policy or None,
+            "strict": strict or None,
+            "in_place": in_place or None,
+            "notify": notify or None,
+        }
+        said = {name: value for name, value in said.items() if value is not None}
+        given = Submission(
             dict(arguments or {}),
-            settings,
+            msgspec.structs.replace(defaults, images=(*_images(images or {}), *defaults.images), **said),
             job_id=name,
             labels=dict(labels or {}),
-            source=_source(function_or_path),
+            source=source_name(function_or_path),
             pipeline_root=pipeline_root,
         )
+        source = source_of(function_or_path, cairn)
+        if composed is None:
+            pipeline, submission = source.pipeline(), given
+        else:
+            meant = configured_run(source, composed, given, defaults=defaults, flags=said)
+            _refuse_schedule(meant)
+            pipeline, submission = meant.pipeline, looked_up(meant, cairn.lookups)
         accepted = cairn.runs.submit(pipeline, submission)
         _drive(cairn, accepted, pipeline, renewed=False, on_line=on_line)
         found = Run(os.fspath(cairn.home.root), accepted.uid)
@@ -93,7 +108,7 @@ def open_run(reference: str, *, home: str | os.PathLike[str] | None = None) -> R
 def resume(run: Run, function_or_path: Any = None) -> None:
     with open_cairn(run.home) as cairn:
         record = cairn.records.run(run.uid)
-        edited = read(function_or_path, cairn) if function_or_path is not None else None
+        edited = source_of(function_or_path, cairn).pipeline() if function_or_path is not None else None
         if record.state == "SUCCEEDED" and edited is None:
             raise InputRefused(f"run {record.job_id} has succeeded: there is nothing to go on with")
         settings = msgspec.structs.replace(record.settings, detached=False)
@@ -102,45 +117,23 @@ def resume(run: Run, function_or_path: Any = None) -> None:
         _drive(cairn, record, pipeline, renewed=record.state.terminal, on_line=None)
 
 
-def read(function_or_path: Any, cairn: Cairn) -> Pipeline:
-    """Raises SpecError, CompileError."""
-    if isinstance(function_or_path, str | os.PathLike):
-        return read_source(os.fspath(function_or_path), cairn.environments)
-    return load_text(_compiled(function_or_path), origin=_source(function_or_path))
+def _composed(
+    directory: str | os.PathLike[str] | None, name: str, imports: Sequence[str], overrides: Sequence[str]
+) -> Composed | None:
+    if directory is None:
+        if overrides or imports:
+            raise InputRefused("there is no configuration to override", place="overrides", remedy="give config_dir")
+        return None
+    return compose(Path(directory), name, overrides, imports=imports)
 
 
-def _compiled(function: Any) -> str:
-    """What this process's own kfp compiles it to; kfp is imported here already, or `function` would not exist."""
-    from importlib import import_module
-
-    if not (callable(function) and type(function).__module__.startswith("kfp.")):
+def _refuse_schedule(meant: ConfiguredRun) -> None:
+    if meant.said.schedule is not None:
         raise InputRefused(
-            f"{function!r} is no pipeline",
-            place="cairn.run",
-            remedy="give a function decorated with @dsl.pipeline or @dsl.component, or a file's path",
+            "the configuration says when the pipeline is to run, and this runs it now",
+            place="cairn.schedule",
+            remedy="`cairn run` makes the schedule; overrides=['cairn.schedule=null'] leaves it out",
         )
-    compiler = import_module("kfp.compiler").Compiler()
-    with tempfile.TemporaryDirectory(prefix="cairn-") as directory:
-        path = os.path.join(directory, "pipeline.yaml")
-        try:
-            compiler.compile(function, path)
-        except Exception as error:
-            raise CompileError(f"{type(error).__name__}: {error}", place=_source(function)) from error
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-
-
-def _source(function_or_path: Any) -> str:
-    """The file it comes from, as it is recorded; "" for a notebook's cell."""
-    if isinstance(function_or_path, str | os.PathLike):
-        path, colon, function = os.fspath(function_or_path).partition(".py:")
-        return f"{os.path.abspath(path + '.py')}:{function}" if colon else os.path.abspath(path)
-    for attribute in ("pipeline_func", "python_func"):
-        inner = getattr(function_or_path, attribute, None)
-        file = getattr(getattr(inner, "__code__", None), "co_filename", "")
-        if file and os.path.isfile(file):
-            return os.path.abspath(file)
-    return ""
 
 
 def _images(images: Mapping[str, str]) -> tuple[ImageMapping, ...]:

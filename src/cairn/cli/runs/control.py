@@ -16,6 +16,7 @@ from cairn.engine import report
 from cairn.errors import InputRefused
 
 if TYPE_CHECKING:
+    from cairn.domain.configuration import Configuration
     from cairn.domain.runs import Run
     from cairn.wiring import Cairn
 
@@ -42,6 +43,14 @@ def cancel(references: tuple[str, ...], *, kill: bool, no_wait: bool, as_json: b
             output.note(f"run {run.job_id} {run.state.lower()}")
         if as_json:
             output.print_json([{"run_id": run.uid, "job_id": run.job_id, "state": str(run.state)} for run in found])
+
+
+def end_run(cairn: Cairn, run: Run) -> Run:
+    """Cancel a run, whoever has it; the run as it ended."""
+    cairn.runs.cancel(run)
+    if cairn.records.claimed(run.uid) is None:
+        return _cancel_here(cairn, run, kill=False)
+    return _wait(cairn, run, kill=False)
 
 
 def _cancel_here(cairn: Cairn, run: Run, *, kill: bool) -> Run:
@@ -195,8 +204,16 @@ def clone(
             pipeline_root=run.pipeline_root,
             input_artifacts=run.input_artifacts,
             experiment=run.experiment,
+            configuration=_its_own(run),
         )
         accepted = cairn.runs.submit(pipeline, submission)
         if detach:
             return leave(cairn, accepted, as_json=as_json)
         return execute(cairn, accepted, pipeline, as_json=as_json, quiet=quiet, with_trace=with_trace)
+
+
+def _its_own(run: Run) -> Configuration | None:
+    """What the run was configured with; a clone is no job of its sweep."""
+    if run.configuration is None:
+        return None
+    return msgspec.structs.replace(run.configuration, sweep="", job=-1)

@@ -18,7 +18,7 @@ from cairn.engine.differences import between
 @click.argument("second", metavar="B")
 @options.as_json
 def diff(first: str, second: str, *, as_json: bool) -> None:
-    """Compare runs A and B: parameters, settings, pipeline, outputs, and each task. Only what differs is shown."""
+    """Compare runs A and B: configuration, parameters, settings, pipeline, outputs, each task. Only what differs."""
     with opened() as cairn:
         runs = options.find_run(cairn, first), options.find_run(cairn, second)
         found = between(cairn.runs, *runs)

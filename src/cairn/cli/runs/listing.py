@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cairn.cli.opening import opened
 from cairn.cli.tables import facts, table
 from cairn.domain.states import RunState, TaskState
 from cairn.engine import report
+from cairn.errors import NotFound
 
 if TYPE_CHECKING:
     from cairn.domain.runs import AttemptRecord, Run, TaskRecord
@@ -100,12 +102,16 @@ def _listed(cairn: Cairn, run: Run) -> dict[str, Any]:
 @click.command()
 @options.run_argument
 @options.task_argument(required=False)
+@click.option("--config", "configuration", is_flag=True, help="Print the configuration that Hydra composed, no more.")
 @options.traceback
 @options.as_json
-def show(reference: str, task: str | None, *, with_trace: bool, as_json: bool) -> None:
+def show(reference: str, task: str | None, *, configuration: bool, with_trace: bool, as_json: bool) -> None:
     """Show RUN: its steps, outputs, metrics, artifacts; or everything that is known of one TASK."""
     with opened() as cairn:
         run = options.find_run(cairn, reference)
+        if configuration:
+            _show_configuration(run, as_json=as_json)
+            return
         if task:
             _show_task(cairn, run, find_task(cairn, run, task), as_json=as_json, with_trace=with_trace)
             return
@@ -135,11 +141,35 @@ def _show_run(cairn: Cairn, run: Run) -> None:
             ("took", _took(run)),
             ("labels", ", ".join(f"{name}={value}" for name, value in run.labels.items())),
             ("pipeline root", run.pipeline_root),
+            *_configured(run),
         ]
     )
     if run.parameters:
         output.say(output.paint("parameters", "bold", sys.stdout))
         facts([(name, words.value(value, 200)) for name, value in run.parameters.items()], indent="  ")
+
+
+def _configured(run: Run) -> list[tuple[str, str]]:
+    """What it was composed from; `--config` has all of it."""
+    found = run.configuration
+    if found is None:
+        return []
+    return [
+        ("configuration", f"{found.directory}/{found.name}  {found.digest[:12]}"),
+        ("overrides", " ".join(map(shlex.quote, found.overrides))),
+        ("sweep", f"{found.sweep[:8]}, job {found.job}" if found.sweep else ""),
+    ]
+
+
+def _show_configuration(run: Run, *, as_json: bool) -> None:
+    if run.configuration is None:
+        raise NotFound(
+            f"run {run.job_id} was not configured by Hydra", place="--config", remedy="its parameters are all there is"
+        )
+    if as_json:
+        output.print_json(report.configuration_object(run.configuration))
+    else:
+        output.say(run.configuration.text.rstrip("\n"))
 
 
 def _show_tasks(leaves: list[report.Leaf]) -> None:
@@ -161,8 +191,6 @@ def _show_tasks(leaves: list[report.Leaf]) -> None:
 
 def find_task(cairn: Cairn, run: Run, path: str) -> TaskRecord:
     """The task of that path; a name that only one task has will do. Raises NotFound with the nearest paths."""
-    from cairn.errors import NotFound
-
     records = cairn.records.tasks(run.uid)
     exact = [record for record in records if record.path == path]
     named = exact or [record for record in records if record.name == path]
