@@ -63,6 +63,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
         "status": ("cairn.cli.background:status", "The server or background host, and what it runs."),
         "stop": ("cairn.cli.background:stop", "End the server or background host; its runs can be resumed."),
         "artifacts": ("cairn.cli.artifacts:artifacts", "Look at what steps have put out."),
+        "sweeps": ("cairn.cli.sweeps:sweeps", "Runs of one pipeline, one for each combination (`cairn run -m`)."),
         "schedules": ("cairn.cli.schedules:schedules", "Run pipelines again and again."),
         "cache": ("cairn.cli.cache:cache", "Recorded results that later runs may take."),
         "environments": ("cairn.cli.environments:environments", "The environments that steps run in."),

@@ -71,7 +71,7 @@ class LiveView:
             return
         try:
             if self._live is None:
-                self._live = _open_live()
+                self._live = open_live()
             self._live.update(self._drawing(), refresh=True)
         except (BrokenPipeError, ValueError):  # the terminal is gone; the run is not
             self._closed = True
@@ -115,7 +115,7 @@ class LiveView:
         return ""
 
 
-def _open_live() -> Any:
+def open_live() -> Any:
     from rich.console import Console
     from rich.live import Live
 

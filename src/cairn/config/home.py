@@ -24,6 +24,7 @@ class Home:
         self.config_maps = root / "config-maps"
         self.volumes = root / "volumes"
         self.background = root / "background"
+        self.sweeps = root / "sweeps"
         self.tls = root / "tls"
         self.server = root / "server"  # keys and accounts: for the owner alone
 

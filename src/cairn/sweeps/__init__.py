@@ -1,1 +1,1 @@
-"""Sweeps: many runs of one pipeline, each with a configuration of its own, as one experiment."""
+"""Sweeps: one pipeline run for every combination that one of Hydra's sweepers decides on (docs/sweeps.md)."""

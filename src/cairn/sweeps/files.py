@@ -1,0 +1,39 @@
+"""The files that a sweep's jobs are composed from, so that resuming can tell whether one has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import xxhash
+
+_SUFFIXES = (".yaml", ".yml")
+_SKIPPED = ("multirun", "outputs")  # what Hydra programs write beside their configuration
+
+
+def file_digests(directory: str, imports: Sequence[str] = ()) -> dict[str, str]:
+    """file, relative to the directory (imported ones as they were named) → digest of its bytes."""
+    found = {}
+    for parent, folders, names in os.walk(directory):
+        folders[:] = sorted(one for one in folders if not one.startswith(".") and one not in _SKIPPED)
+        for name in sorted(names):
+            if name.endswith(_SUFFIXES):
+                path = os.path.join(parent, name)
+                found[os.path.relpath(path, directory)] = _digest(path)
+    for one in imports:
+        if one.endswith(".py"):
+            found[one] = _digest(one)
+    return found
+
+
+def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Changed, new and gone."""
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def _digest(path: str) -> str:
+    try:
+        return xxhash.xxh3_128_hexdigest(Path(path).read_bytes())
+    except OSError:
+        return ""

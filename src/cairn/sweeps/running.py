@@ -1,0 +1,426 @@
+"""Batches of jobs, as runs of a pipeline in one engine: what Hydra's sweeper drives.
+
+A job's run is found again by its request id (sweep, number, overrides). So a sweep that is driven again takes what is
+recorded, takes over what still runs, and starts only the rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import xxhash
+from hydra.core.utils import JobReturn, JobStatus
+
+from cairn.config.composing import Composed
+from cairn.domain.runs import Run, Submission
+from cairn.domain.states import RunState
+from cairn.engine.configuring import ConfiguredRun
+from cairn.engine.loop import Engine
+from cairn.engine.runs import RunService
+from cairn.errors import CairnError, Conflict, InputRefused, JobFailed, RunCancelled
+from cairn.spec.parameters import resolve_parameters
+from cairn.spec.types import Pipeline
+from cairn.sweeps.deciding import Decider
+from cairn.sweeps.metrics import Address, parse_address, read_metric
+from cairn.sweeps.service import SweepService
+from cairn.sweeps.types import LABEL, Definition, Sweep, SweepState
+
+TURN_SECONDS = 0.5
+ASKED_SECONDS = 0.5  # between two looks at whether another process asks for the end
+AT_ONCE = 16  # runs in the engine at once, at least; steps are admitted by the machine's ledger
+_PER_CORE = 4
+
+
+class Watcher(Protocol):
+    """What is told of a sweep while it goes on. From the thread that drives it."""
+
+    interval: float
+    """Seconds between two calls of `tick`; 0.0 when it need not be called."""
+
+    def recorded(self, sweep: Sweep) -> None: ...
+
+    def planned(self, total: int) -> None: ...
+
+    def composing(self, done: int, total: int) -> None: ...
+
+    def started(self, number: int, overrides: Sequence[str], run: Run) -> None: ...
+
+    def ended(
+        self, number: int, overrides: Sequence[str], run: Run | None, metrics: Sequence[float | None]
+    ) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def tick(self) -> None: ...
+
+
+class Configurer(Protocol):
+    """A job's pipeline and submission: what a configuration says, and what the command line says over it. What it names
+    is looked up; nothing is made."""
+
+    def __call__(self, composed: Composed, given: Submission) -> ConfiguredRun: ...
+
+    @property
+    def text(self) -> str:
+        """Of the pipeline, once a job was configured: what resuming goes on with."""
+
+    @property
+    def for_each_job(self) -> bool:
+        """Whether it is another pipeline for each configuration."""
+
+
+MakeExperiment = Callable[[str, str], str]
+"""(name, project) → id; made when there is none."""
+
+
+class Outcome(JobReturn):
+    """A job's return as Hydra's sweepers read it; a failed one raises JobFailed and writes nothing."""
+
+    @property
+    def return_value(self) -> Any:
+        if self.status is JobStatus.COMPLETED:
+            return self._return_value
+        raise self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
+class Plan(msgspec.Struct):
+    """One job. `run` is the one that is recorded; with `pipeline` and `submission` it is yet to be made."""
+
+    number: int
+    overrides: tuple[str, ...]
+    request_id: str
+    run: Run | None = None
+    pipeline: Pipeline | None = None
+    submission: Submission | None = None
+    renewed: bool = False
+    refused: str = ""  # why it has no run
+
+
+class SweepRunner:
+    """Drives the engine while a batch runs. `interrupts` counts Ctrl-C: the first cancels, the second one kills.
+
+    `on_mismatch`: refuse | start, where a job that is recorded is decided on differently now.
+    """
+
+    def __init__(
+        self,
+        service: SweepService,
+        runs: RunService,
+        engine: Engine,
+        decider: Decider,
+        sweep: Sweep,
+        configure: Configurer,
+        experiment: MakeExperiment,
+        watcher: Watcher,
+        *,
+        resumed: bool = False,
+        interrupts: Callable[[], int] = lambda: 0,
+        retry_failed: bool = False,
+        on_mismatch: str = "refuse",
+    ) -> None:
+        """`resumed`: the sweep is recorded."""
+        self.service = service
+        self.runs = runs
+        self.engine = engine
+        self.decider = decider
+        self.sweep = sweep
+        self.configure = configure
+        self.experiment = experiment
+        self.watcher = watcher
+        self.interrupts = interrupts
+        self.retry_failed = retry_failed
+        self.on_mismatch = on_mismatch
+        self.plans: list[Plan] = []
+        self.begun = resumed
+        self._addresses: tuple[Address, ...] | None = None
+        self._before = _by_number(service.runs(sweep)) if resumed else {}
+        self._experiment = ""
+        self._answered = 0
+        self._asked = False
+        self._next_look = 0.0
+        self._mismatched = False
+
+    # --- what Hydra's launcher calls ---------------------------------------------------------------------------------
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """One batch to its end. Raises InputRefused before anything of the batch is started, RunCancelled."""
+        batch = []
+        for at, overrides in enumerate(job_overrides):
+            batch.append(self._plan(initial_job_idx + at, tuple(map(str, overrides))))
+            self.watcher.composing(at + 1, len(job_overrides))
+            if self.interrupts():
+                raise self._cancelled()
+        self._record(batch)
+        self.plans += batch
+        self.watcher.planned(max(self.sweep.planned, len(self.plans)))
+        self._run(batch)
+        return [self._outcome(plan) for plan in batch]
+
+    def finish(self, error: str = "") -> Sweep:
+        """The sweeper is done, or will not go on."""
+        counts = self.counts()
+        state = SweepState.SUCCEEDED if set(counts) <= {"SUCCEEDED"} and not error else SweepState.FAILED
+        if self._asked:
+            state = SweepState.CANCELLED
+        return self._end(state, error)
+
+    def counts(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for plan in self.plans:
+            state = str(plan.run.state) if plan.run is not None else "FAILED" if plan.refused else "PENDING"
+            found[state] = found.get(state, 0) + 1
+        return found
+
+    # --- planning ----------------------------------------------------------------------------------------------------
+
+    def _plan(self, number: int, overrides: tuple[str, ...]) -> Plan:
+        plan = Plan(number, overrides, request_of(self.sweep.id, number, overrides))
+        earlier = self._before.get(number, {})
+        plan.run = earlier.get(plan.request_id)
+        if earlier and plan.run is None:
+            self._mismatch(plan, next(iter(earlier.values())))
+        if plan.run is not None:
+            state = plan.run.state
+            plan.renewed = state is RunState.CANCELLED or (state is RunState.FAILED and self.retry_failed)
+            return plan
+        composed = self.decider.compose(overrides, sweep=self.sweep.id, number=number)
+        given = msgspec.structs.replace(
+            self.sweep.submission,
+            request_id=plan.request_id,
+            job_id="" if earlier else f"{self.sweep.name}-{self.sweep.id[:6]}-{number}",
+            labels={**self.sweep.submission.labels, LABEL: self.sweep.id},
+        )
+        meant = self.configure(composed, given)
+        plan.pipeline, plan.submission = meant.pipeline, meant.submission
+        self._experiment = self._experiment or given.experiment or meant.said.sweep.experiment or meant.said.experiment
+        resolve_parameters(plan.pipeline, {**plan.pipeline.parameters, **plan.submission.parameters})
+        if self.begun and plan.submission.project != self.sweep.project:
+            raise InputRefused("a sweep's runs are of one project", place="cairn.project")
+        if self._addresses is None:
+            self._addresses = self._read_addresses(plan.pipeline)
+        return plan
+
+    def _mismatch(self, plan: Plan, earlier: Run) -> None:
+        recorded = earlier.configuration.overrides if earlier.configuration else ()
+        told = f"job {plan.number} was {' '.join(recorded)}, and is {' '.join(plan.overrides)} now"
+        if self.on_mismatch == "refuse":
+            raise Conflict(
+                f"the sweeper does not decide as it did: {told}",
+                place=f"hydra.sweeper ({self.decider.sweeper_name})",
+                remedy="--force goes on with its new decisions; what was run for the others is kept",
+            )
+        if not self._mismatched:
+            self.watcher.say(f"the sweeper does not decide as it did: {told}")
+        self._mismatched = True
+
+    def _read_addresses(self, pipeline: Pipeline) -> tuple[Address, ...]:
+        return tuple(parse_address(text, pipeline) for text in self.sweep.configuration.metric)
+
+    def _record(self, batch: list[Plan]) -> None:
+        """The first batch is composed and nothing of it was refused: from here on the sweep can be resumed."""
+        planned = self.decider.planned()
+        if self.begun:
+            if planned > self.sweep.planned:
+                self.sweep = self.service.change(self.sweep, planned=planned)
+            return
+        first = batch[0]
+        assert first.submission is not None and first.pipeline is not None
+        self.sweep = msgspec.structs.replace(
+            self.sweep,
+            keys=self.decider.keys(first.overrides),
+            planned=planned,
+            pipeline_name=first.pipeline.name,
+            project=first.submission.project,
+            location=first.submission.location,
+            compiled_for_jobs=self.configure.for_each_job,
+        )
+        self.sweep = msgspec.structs.replace(self.sweep, experiment=self._experiment_id())
+        self.sweep = self.service.create(self.sweep, Definition(self.configure.text))
+        self.begun = True
+        self.watcher.recorded(self.sweep)
+
+    def _experiment_id(self) -> str:
+        if self.sweep.submission.experiment:
+            return self.sweep.submission.experiment
+        name = self._experiment or f"{self.sweep.name} sweep {self.sweep.id[:8]}"
+        return self.experiment(name, self.sweep.project)
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def _run(self, batch: list[Plan]) -> None:
+        waiting = deque(plan for plan in batch if not _ended(plan))
+        for plan in batch:
+            if _ended(plan):
+                self._tell(plan)
+        going: dict[str, Plan] = {}
+        try:
+            while waiting or going:
+                self._start_more(waiting, going)
+                self._heed()
+                if self._asked:
+                    waiting.clear()
+                if going:
+                    self.engine.turn(self.watcher.interval or TURN_SECONDS)
+                    self.watcher.tick()
+                self._take_ends(going)
+        finally:
+            self._note_counts()
+        if self._asked:
+            raise self._cancelled()
+
+    def _start_more(self, waiting: deque[Plan], going: dict[str, Plan]) -> None:
+        limit = self.sweep.configuration.parallel or max(AT_ONCE, self.runs.machine.cpu_millis // 1000 * _PER_CORE)
+        while waiting and len(going) < limit and not self._asked:
+            plan = waiting.popleft()
+            if self._failed_enough():
+                plan.refused = f"not started: {self._failures()} of the jobs have failed"
+                self._tell(plan)
+                continue
+            self._start(plan, going)
+
+    def _start(self, plan: Plan, going: dict[str, Plan]) -> None:
+        if plan.run is None:
+            assert plan.pipeline is not None and plan.submission is not None
+            submission = msgspec.structs.replace(plan.submission, experiment=self.sweep.experiment)
+            try:
+                plan.run = self.runs.submit(plan.pipeline, submission)
+            except InputRefused as error:
+                if not going and len(self.plans) == 1:
+                    raise
+                plan.refused = str(error)
+                self._tell(plan)
+                return
+        run = plan.run
+        self.runs.take(self.engine, run, renewed=plan.renewed, pipeline=plan.pipeline)
+        plan.pipeline = plan.submission = None  # thousands of jobs: what was composed for them is recorded now
+        going[run.uid] = plan
+        self.watcher.started(plan.number, plan.overrides, run)
+
+    def _take_ends(self, going: dict[str, Plan]) -> None:
+        for uid in [uid for uid in going if uid not in self.engine.machines]:
+            plan = going.pop(uid)
+            if uid in self.engine.lost:
+                raise self.engine.lost[uid]
+            plan.run = self.engine.finished.pop(uid)
+            plan.renewed = False
+            self._tell(plan)
+
+    def _heed(self) -> None:
+        """Ctrl-C here, or `cairn sweeps cancel` elsewhere."""
+        count = self.interrupts()
+        now = self.service.clock.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + ASKED_SECONDS
+            if not self._asked and self.service.get(self.sweep.id).state is SweepState.CANCELLING:
+                self._cancel(kill=False)
+        while count > self._answered:
+            self._answered += 1
+            self._cancel(kill=self._asked)
+
+    def _cancel(self, *, kill: bool) -> None:
+        self.watcher.say("killing" if kill else "cancelling; once more to kill")
+        self._asked = True
+        for uid in list(self.engine.machines):
+            self.engine.cancel(uid, kill=kill)
+
+    def _cancelled(self) -> RunCancelled:
+        if self.begun:
+            self._end(SweepState.CANCELLED, "")
+        short = self.sweep.id[:8]
+        remedy = f"`cairn sweeps resume {short}` goes on with it" if self.begun else ""
+        return RunCancelled(f"sweep {short} was cancelled", remedy=remedy)
+
+    def _end(self, state: SweepState, error: str) -> Sweep:
+        now = self.service.clock.now()
+        self.sweep = self.service.change(
+            self.sweep, state=state, error=error, counts=self.counts(), planned=self.sweep.planned, end_time=now
+        )
+        return self.sweep
+
+    def _note_counts(self) -> None:
+        if self.counts() != self.sweep.counts:
+            self.sweep = self.service.change(self.sweep, counts=self.counts())
+
+    # --- what became of them -----------------------------------------------------------------------------------------
+
+    def _failures(self) -> int:
+        return sum(_failed(plan) for plan in self.plans)
+
+    def _failed_enough(self) -> bool:
+        allowed = self.sweep.configuration.failures
+        return 0 <= allowed < self._failures()
+
+    def _tell(self, plan: Plan) -> None:
+        self.watcher.ended(plan.number, plan.overrides, plan.run, self._metrics(plan))
+
+    def _metrics(self, plan: Plan) -> tuple[float | None, ...]:
+        if plan.run is None or plan.run.state is not RunState.SUCCEEDED or not self.sweep.configuration.metric:
+            return ()
+        if self._addresses is None:
+            self._addresses = self._read_addresses(self.runs.pipeline_of(plan.run))
+        services = self.runs.services
+        tasks = services.records.tasks(plan.run.uid) if any(one.task for one in self._addresses) else []
+        return tuple(read_metric(address, plan.run, tasks, services.store) for address in self._addresses)
+
+    def _outcome(self, plan: Plan) -> JobReturn:
+        outcome = Outcome(overrides=plan.overrides, task_name=self.sweep.name)
+        if _failed(plan):
+            outcome.status = JobStatus.FAILED
+            run = plan.run
+            told = run.error.message if run is not None and run.error is not None else plan.refused or "failed"
+            place = f"job {plan.number} ({' '.join(plan.overrides)})"
+            outcome.return_value = JobFailed(told, place=place)
+            return outcome
+        outcome.status = JobStatus.COMPLETED
+        metrics = self._metrics(plan)
+        outcome.return_value = None if not metrics else metrics[0] if len(metrics) == 1 else metrics
+        return outcome
+
+
+def drive(runner: SweepRunner) -> Sweep:
+    """Until the sweeper is done; the sweep as it ended. A sweeper that gives up after a failed job has ended it too.
+
+    Raises InputRefused when nothing was begun, RunCancelled, and the error that the engine had to let a run go for: the
+    sweep is then as a killed process leaves it.
+    """
+    try:
+        runner.decider.drive(runner)
+    except JobFailed:
+        left = runner.decider.planned() - len(runner.plans)
+        if left <= 0:
+            return runner.finish()
+        name = runner.decider.sweeper_name
+        return runner.finish(f"{name} goes no further after a batch with a failed job: {left} jobs were not started")
+    except CairnError as error:
+        # What the sweeper or a later batch's configuration was refused for ends it; what the records refused does not.
+        if runner.begun and isinstance(error, InputRefused) and not isinstance(error, Conflict):
+            runner.finish(str(error))
+        raise
+    return runner.finish()
+
+
+def request_of(sweep: str, number: int, overrides: Sequence[str]) -> str:
+    return f"sweep/{sweep}/{number}/{xxhash.xxh3_64_hexdigest(chr(0).join(overrides).encode())}"
+
+
+def _by_number(runs: Sequence[Run]) -> dict[int, dict[str, Run]]:
+    found: dict[int, dict[str, Run]] = {}
+    for run in runs:
+        if run.configuration is not None:
+            found.setdefault(run.configuration.job, {})[run.request_id] = run
+    return found
+
+
+def _ended(plan: Plan) -> bool:
+    return plan.run is not None and plan.run.state.terminal and not plan.renewed
+
+
+def _failed(plan: Plan) -> bool:
+    return bool(plan.refused) or (plan.run is not None and plan.run.state in (RunState.FAILED, RunState.CANCELLED))
