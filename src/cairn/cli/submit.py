@@ -99,7 +99,8 @@ def submit(
         found = find_limits(cairn, subject)
         watch = "follow" if flags["follow"] else "wait" if flags["wait"] else ""
         request = request_of(subject, watch=watch, traceback=flags["with_trace"])
-        warnings = (*subject.submission.warnings, *subject.pipeline.warnings, *found.warned)
+        # What a pipeline is warned of when it is read is about this machine.
+        warnings = (*subject.submission.warnings, *found.warned)
         for warning in dict.fromkeys(warnings):
             output.warn(warning)
         if dry_run:

@@ -18,3 +18,13 @@ def pipeline_documents(pipeline: Pipeline, *, caching: bool | None = None) -> tu
             for task in component.get("dag", {}).get("tasks", {}).values():
                 task.setdefault("cachingOptions", {})["enableCache"] = caching
     return spec, platform
+
+
+def custom_jobs(pipeline: Pipeline) -> frozenset[str]:
+    """Components whose executor is a CustomJob of Vertex AI; read, one may be a container."""
+    spec, _ = pipeline_documents(pipeline)
+    executors = spec.get("deploymentSpec", {}).get("executors", {})
+    components = spec.get("components", {})
+    return frozenset(
+        name for name, one in components.items() if "customJob" in executors.get(one.get("executorLabel", ""), {})
+    )

@@ -27,6 +27,7 @@ from cairn.spec.types import (
     Pipeline,
     PlatformSpec,
 )
+from cairn.submit.documents import custom_jobs
 from cairn.submit.targets import Kind, Target
 
 if TYPE_CHECKING:
@@ -207,22 +208,25 @@ def _imported(subject: Subject) -> Iterator[tuple[str, str]]:
 def _steps(cairn: Cairn, found: Findings, subject: Subject) -> None:
     settings, kind = subject.submission.settings, subject.target.kind
     images = [(mapping.pattern, mapping.target) for mapping in settings.images]
+    jobs = custom_jobs(subject.pipeline)
     for name in used_components(subject.pipeline):
         component = subject.pipeline.components[name]
         place = f"step {name.removeprefix('comp-')}"
         if isinstance(component.executor, ContainerSpec):
             _portable(found, place, cairn.environments.portability(component.executor, images), kind)
         if isinstance(component.executor, CustomJobSpec):
-            if kind is Kind.KUBEFLOW:
-                found.refuse(place, "is a custom job of Vertex AI, which Kubeflow Pipelines does not run")
             for image in _job_images(component.executor.custom_job):
                 _portable(found, place, cairn.environments.image_portability(image, images), kind)
+        if kind is Kind.KUBEFLOW and name in jobs:
+            found.refuse(place, "is a custom job of Vertex AI, which Kubeflow Pipelines does not run")
         if kind is not Kind.KUBEFLOW:
             _platform(found, place, component, kind)
     if subject.pipeline.workspace is not None and kind is not Kind.KUBEFLOW:
         found.refuse("workspace", f"{kind.spoken} is not told of one", _by_kubeflow(kind))
-    for name, step in subject.said.steps.items():
-        _configured_step(found, f"cairn.steps.{name}", step, kind)
+    if kind is Kind.KUBEFLOW:
+        for name, step in subject.said.steps.items():
+            if step.machine_type:
+                found.warn(f"cairn.steps.{name}", f"machine type {step.machine_type} is asked for as CPUs and memory")
 
 
 def _portable(found: Findings, place: str, portability: Any, kind: Kind) -> None:
@@ -264,16 +268,6 @@ def _by_kubeflow(kind: Kind) -> str:
     if kind is Kind.CAIRN:
         return "submit by Kubeflow's API, which Cairn answers too: --to kfp --host URL"
     return "read secrets in the step, from Secret Manager or a bucket"
-
-
-def _configured_step(found: Findings, place: str, step: Any, kind: Kind) -> None:
-    if step.machine_type and kind is Kind.KUBEFLOW:
-        found.warn(place, f"machine type {step.machine_type} is asked for as CPUs and memory")
-    if (step.replicas or 1) > 1:
-        found.refuse(
-            place, f"a step of a pipeline is one container, and {step.replicas} replicas are wanted",
-            "make it a custom job (google_cloud_pipeline_components)",
-        )  # fmt: skip
 
 
 def _settings(found: Findings, subject: Subject) -> None:
