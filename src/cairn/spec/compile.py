@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,7 +66,7 @@ def compile_source(
         raise CompileError("there is no such file", place=str(path))
     with tempfile.TemporaryDirectory(prefix="cairn-compile-") as directory:
         report_path = os.path.join(directory, "report.json")
-        command = [python, str(_COMPILER), source, function, report_path]
+        command = [python, str(_COMPILER), source, function, report_path, os.pathsep.join(_own_packages())]
         if configuration is not None:
             command.append(os.path.join(directory, "configuration.json"))
             Path(command[-1]).write_text(json.dumps(configuration), encoding="utf-8", errors="surrogatepass")
@@ -86,6 +87,12 @@ def compile_source(
     if report.text:
         return Compiled(report.text, report.configured)
     raise _failed(report, str(path), source, traceback)
+
+
+def _own_packages() -> list[str]:
+    """Where Cairn and the packages that it needs lie: for `import cairn.hydra` in an environment that has kfp alone."""
+    paths = sysconfig.get_paths()
+    return list(dict.fromkeys((str(Path(__file__).parents[2]), paths["purelib"], paths["platlib"])))
 
 
 def _read(report_path: str, status: int, path: str) -> _Report:

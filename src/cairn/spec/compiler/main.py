@@ -1,12 +1,14 @@
 """Compiles the pipeline in a Python file. Run by `compile` in an environment that has kfp; standard library otherwise.
 
-Arguments: the file, the function's name or "", where to write the report (JSON), and a file with the composed
-configuration (JSON) or "": a plain function of one parameter, `cfg` or `config`, is called with it and returns the
-pipeline.
+Arguments: the file, the function's name or "", where to write the report (JSON), where Cairn's own packages lie, and a
+file with the composed configuration (JSON) or "": a plain function of one parameter, `cfg` or `config`, is called with
+it and returns the pipeline.
 """
 
 from __future__ import annotations
 
+import importlib.abc
+import importlib.machinery
 import importlib.util
 import inspect
 import json
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections.abc import Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -25,8 +28,9 @@ _NOISE = r"The default base_image used by the @dsl\.component decorator"  # once
 _CONFIGURATION = ("cfg", "config")  # what the one parameter of a function that makes a pipeline may be called
 
 
-def main(source: str, function: str, report_path: str, configuration_path: str = "") -> None:
+def main(source: str, function: str, report_path: str, beside: str = "", configuration_path: str = "") -> None:
     sys.path[0] = os.path.dirname(source)  # as if the file were run itself
+    sys.meta_path.append(Beside([path for path in beside.split(os.pathsep) if path]))
     sys.argv = [source]
     warnings.filterwarnings("ignore", _NOISE, FutureWarning)
     report: dict[str, Any]
@@ -46,6 +50,26 @@ def main(source: str, function: str, report_path: str, configuration_path: str =
         report = {"error": str(error), "kind": type(error).__name__, "frames": frames(error, source)}
     with open(report_path, "w", encoding="utf-8") as file:
         json.dump(report, file)
+
+
+class Beside(importlib.abc.MetaPathFinder):
+    """`import cairn.hydra` in an environment that has kfp and no Cairn: it and what it needs are taken from where Cairn
+    is installed. Asked last, and for these alone: what else is missing shall be missed."""
+
+    packages = ("antlr4", "cairn", "cloudpickle", "hydra", "msgspec", "omegaconf", "packaging", "yaml")
+
+    def __init__(self, directories: list[str]) -> None:
+        self.directories = directories
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,  # noqa: ARG002 - the protocol's
+    ) -> importlib.machinery.ModuleSpec | None:
+        if path is not None or fullname not in self.packages:
+            return None
+        return importlib.machinery.PathFinder.find_spec(fullname, self.directories)
 
 
 class Refused(Exception):
@@ -197,4 +221,4 @@ def frames(error: BaseException, source: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5])
+    main(*sys.argv[1:6])
