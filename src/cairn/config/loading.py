@@ -203,11 +203,12 @@ class Loader:
         """The file of a configuration named as Hydra does (`model/small`); "" for one that is in none."""
         return next(_files_of(config, self.loader.repository), "")
 
-    def options(self, group: str, kind: ObjectType = ObjectType.CONFIG) -> list[str]:
+    def options(self, group: str, kind: ObjectType = ObjectType.CONFIG, *, in_files: bool = False) -> list[str]:
         """Of the user's own: what Hydra itself brings is left out."""
         found: list[str] = []
         for source in self.loader.repository.get_sources():
-            if source.provider != "hydra" and source.is_group(group):
+            own = source.provider != "hydra" and not (in_files and source.scheme() != "file")
+            if own and source.is_group(group):
                 found += source.list(group, kind)
         return sorted(one for one in set(found) if not one.startswith("_"))
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SHOWN_NAMES = 10
 _OF_READING = (yaml.YAMLError, OSError, UnicodeError, OmegaConfBaseException)
 _IN = re.compile(r"^In '?([^':\n]+)'?:")
-_NOT_FOUND = re.compile(r"Could not find '([^']+)'")
+_NOT_FOUND = re.compile(r"Could not (?:find|load) '([^']+)'")
 _KEY = re.compile(r"(?:Could not override|delete from config\.(?: The value of)?) '([^']+)'")
 _MARKED = re.compile(r'in "([^"]+)", line (\d+)')
 _INTERPOLATION = re.compile(r"\$\{([.\w\-\[\]]+)\}")
@@ -97,7 +97,7 @@ def _option_missing(error: MissingConfigException, loader: Loader, overrides: li
 def _primary_names(loader: Loader) -> str:
     if not os.path.isdir(loader.directory):
         return "--config-dir names the directory that holds the configuration's files"
-    names = loader.options("")
+    names = loader.options("", in_files=True)
     return _choice(loader.name, names) if names else "it holds no .yaml file"
 
 
@@ -232,7 +232,7 @@ def _full_key(error: Exception) -> str:
         key = getattr(seen, "full_key", None)
         if key:
             return str(key)
-        seen = seen.__cause__
+        seen = seen.__cause__ or seen.__context__
     return ""
 
 
