@@ -118,4 +118,7 @@ def configured(
     from cairn.engine.configuring import configured_run, looked_up
 
     run = configured_run(source, composed, given, defaults=cairn.run_settings(), flags=flags)
+    for warning in run.submission.warnings:
+        if warning not in given.warnings and warning not in composed.warnings:  # before hours are spent on it
+            output.warn(warning)
     return replace(run, submission=looked_up(run, cairn.lookups))

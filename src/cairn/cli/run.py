@@ -96,6 +96,10 @@ def run(
                 return run_sweep(cairn, source, given, asked, flags=said_by_flags, as_json=as_json, quiet=quiet)
             meant = configuring.configured(cairn, source, composed, given, flags=said_by_flags)
             read, submission = meant.pipeline, meant.submission
+            if meant.said.schedule is not None:
+                from cairn.cli.schedules import keep_configured
+
+                return keep_configured(cairn, read, submission, meant.said.schedule, as_json=as_json)
         accepted = cairn.runs.submit(read, submission)
         if detach:
             return leave(cairn, accepted, as_json=as_json)

@@ -13,7 +13,10 @@ from cairn.cli.tables import facts, table
 from cairn.errors import InputRefused, NotFound
 
 if TYPE_CHECKING:
+    from cairn.domain.configuration import ScheduleConfiguration
+    from cairn.domain.runs import Submission
     from cairn.schedules.types import Schedule
+    from cairn.spec.types import Pipeline
     from cairn.wiring import Cairn
 
 _HERE = "cairn.cli.schedules"
@@ -120,7 +123,6 @@ def create(
     from cairn.cli.run import read_parameters, read_pipeline, run_settings, source_name
     from cairn.cli.words import parse_duration
     from cairn.domain.runs import Submission
-    from cairn.engine.background import BackgroundHost
     from cairn.schedules.types import Definition, Schedule, Trigger
 
     seconds = parse_duration(every, "--every") if every else 0
@@ -149,13 +151,36 @@ def create(
             no_catchup=latest_only,
         )
         made = cairn.schedules.create(schedule, Definition(read.text))
-        host = BackgroundHost(cairn.home.background).ensured(cairn.home.root)
-        output.note(f"schedule {made.display_name} is left to the {host.name}")
-        output.note(f"  next run:  {words.moment(made.next_run_time) or 'none'}")
-        if as_json:
-            output.print_json(_object(made))
-        else:
-            output.say(made.id)
+        _leave(cairn, made, as_json=as_json)
+
+
+def keep_configured(
+    cairn: Cairn, pipeline: Pipeline, submission: Submission, said: ScheduleConfiguration, *, as_json: bool
+) -> int:
+    """`cairn run` of a configuration with `cairn.schedule`: the schedule is made, or brought up to what is said now."""
+    from cairn.schedules.configured import Outcome, apply
+
+    made, outcome = apply(cairn.schedules, pipeline, submission, said)
+    output.note(
+        f"the configuration has cairn.schedule: schedule {made.display_name} is {outcome}, and nothing is run now"
+    )
+    if made.state == "PAUSED" and outcome is not Outcome.CREATED:
+        output.note(f"  it is paused: `cairn schedules resume {made.id[:8]}` goes on with it")
+    _leave(cairn, made, as_json=as_json, outcome=outcome)
+    return 0
+
+
+def _leave(cairn: Cairn, made: Schedule, *, as_json: bool, outcome: str = "") -> None:
+    """To the background host, started if need be."""
+    from cairn.engine.background import BackgroundHost
+
+    host = BackgroundHost(cairn.home.background).ensured(cairn.home.root)
+    output.note(f"schedule {made.display_name} is left to the {host.name}")
+    output.note(f"  next run:  {words.moment(_next(made)) or 'none'}")
+    if as_json:
+        output.print_json({**_object(made), "outcome": outcome} if outcome else _object(made))
+    else:
+        output.say(made.id)
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cairn.config.composing import Composed
 from cairn.config.nodes import (
@@ -187,17 +188,29 @@ def _schedule(value: Any, place: Place) -> ScheduleConfiguration:
     found = {"cron": value} if isinstance(value, str) else fields(value, place, _SCHEDULE)
     if bool(found.get("cron")) == bool(found.get("interval_seconds")):
         raise place.bad("says not when, or twice", remedy="give either cron or every")
+    zone = _zone(found.get("time_zone") or "UTC", place.at("time_zone"))
+    for name in ("start", "end"):
+        if name in found:
+            moment = datetime.fromisoformat(found[name])
+            found[name] = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).isoformat()
     return ScheduleConfiguration(**found)
 
 
 def _moment(value: Any, place: Place) -> str:
-    """RFC 3339, or a date or time of the schedule's zone."""
+    """A date or time, which without an offset is one of the schedule's zone."""
     written = value.isoformat() if isinstance(value, (date, datetime)) else value
     try:
         datetime.fromisoformat(text(written, place))
     except ValueError:
         raise place.bad(f"{shown(value)} is no time", remedy="write 2026-05-01 or 2026-05-01T08:00") from None
     return str(written)
+
+
+def _zone(name: str, place: Place) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise place.bad(f"{shown(name)} is no time zone", remedy="write a name such as Europe/Berlin") from None
 
 
 def _sweep(value: Any, place: Place) -> SweepConfiguration:

@@ -23,6 +23,9 @@ class Source(Protocol):
 
     directory: Path  # where the configuration's relative paths start
 
+    @property
+    def takes_configuration(self) -> bool: ...  # whether what has been read was made of the configuration
+
     def pipeline(self, composed: Composed | None = None) -> Pipeline: ...
 
 
@@ -51,9 +54,11 @@ def configured_run(
     """
     said = run_configuration(composed)
     given = msgspec.structs.replace(given, warnings=(*given.warnings, *composed.warnings))
+    read = source.pipeline(composed)
     pipeline, submission = configured(
-        source.pipeline(composed), composed, said, given, base=source.directory, defaults=defaults, flags=flags
-    )
+        read, composed, said, given,
+        base=source.directory, defaults=defaults, flags=flags, compiled=source.takes_configuration,
+    )  # fmt: skip
     return ConfiguredRun(pipeline, submission, said)
 
 

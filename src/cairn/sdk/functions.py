@@ -28,6 +28,7 @@ class _FunctionSource:
         self._function = function
         file = source_name(function)
         self.directory = Path(file).parent if file else Path.cwd()
+        self.takes_configuration: bool = _makes_pipeline(function)
 
     def pipeline(self, composed: Composed | None = None) -> Pipeline:
         function = self._function

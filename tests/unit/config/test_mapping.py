@@ -66,10 +66,12 @@ def test_a_configuration_without_the_node_says_nothing():
         (("schedule: {every: 1h, name: hourly, start: 2026-05-01, end: '2026-06-01T08:00', max_runs: 5, "
           "max_concurrent: 2, queue: true, catch_up: true, paused: true}"),
          RunConfiguration(schedule=ScheduleConfiguration(
-             interval_seconds=3600, name="hourly", start="2026-05-01", end="2026-06-01T08:00", max_runs=5,
-             max_concurrent=2, queue=True, catch_up=True, paused=True))),
-        ("schedule: {cron: '@daily', time_zone: Europe/Berlin}",
-         RunConfiguration(schedule=ScheduleConfiguration(cron="@daily", time_zone="Europe/Berlin"))),
+             interval_seconds=3600, name="hourly", start="2026-05-01T00:00:00+00:00",
+             end="2026-06-01T08:00:00+00:00", max_runs=5, max_concurrent=2, queue=True, catch_up=True, paused=True))),
+        ("schedule: {cron: '@daily', time_zone: Europe/Berlin, start: 2026-05-01, end: 2026-05-02T00:00:00+05:00}",
+         RunConfiguration(schedule=ScheduleConfiguration(
+             cron="@daily", time_zone="Europe/Berlin", start="2026-05-01T00:00:00+02:00",
+             end="2026-05-02T00:00:00+05:00"))),
         ("sweep: {metric: accuracy, goal: maximize, parallel: 4, experiment: e, failures: 0}",
          RunConfiguration(sweep=SweepConfiguration(("accuracy",), ("maximize",), 4, "e", 0))),
         ("sweep: {metric: [a, b], goal: [minimize, maximize]}",
@@ -145,6 +147,7 @@ def test_what_has_no_effect_here_is_a_warning_by_its_name():
         ("schedule: {cron: '@daily', every: 1h}", "cairn.schedule", "or twice"),
         ("schedule: {every: 0.5s}", "cairn.schedule.every", "less than a second"),
         ("schedule: {every: 1h, start: soon}", "cairn.schedule.start", "'soon' is no time"),
+        ("schedule: {every: 1h, time_zone: Mars}", "cairn.schedule.time_zone", "'Mars' is no time zone"),
         ("schedule: {every: 1h, timezone: UTC}", "cairn.schedule", "did you mean 'time_zone'?"),
         ("sweep: {metric: [a, b], goal: minimize}", "cairn.sweep.goal", "gives 1 for 2 metrics"),
         ("sweep: {metric: a, goal: max}", "cairn.sweep.goal", "'max' will not do"),
