@@ -182,7 +182,9 @@ class Cairn:
             failure_policy=defaults.failure_policy,
             executor=self.executor_name,
             strict=defaults.strict,
-            images=tuple(ImageMapping(pattern, target) for pattern, target in self.settings.images.items()),
+            images=tuple(
+                ImageMapping.said(pattern, target, self.home.root) for pattern, target in self.settings.images.items()
+            ),
             notify=defaults.notify,
         )
 

@@ -136,4 +136,4 @@ def parse_image(text: str) -> ImageMapping:
         raise InputRefused(
             f"{text!r} is no mapping", place="--image", remedy="write --image 'PATTERN=host' or 'PATTERN=project:DIR'"
         )
-    return ImageMapping(pattern, target)
+    return ImageMapping.said(pattern, target)

@@ -16,8 +16,8 @@
     strict = false
     notify = ""                     # webhook URL or command called at a run's end
 
-    [images]                        # the same as --image PATTERN=TARGET, after the flags, in this order
-    "gcr.io/acme/*" = "project:/home/me/trainer"
+    [images]                        # the same as --image PATTERN=TARGET, after the flags, in this order; a relative
+    "gcr.io/acme/*" = "project:/home/me/trainer"  # DIR starts from the home
 
     [environments]
     index_url = ""                  # instead of PyPI; credentials belong in ~/.netrc or the keyring

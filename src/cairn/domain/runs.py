@@ -5,6 +5,7 @@ All times are integers: microseconds since the Unix epoch, 0 when not yet known.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import msgspec
@@ -34,6 +35,15 @@ class ImageMapping(msgspec.Struct, frozen=True):
 
     pattern: str
     target: str  # host | project:DIR | docker
+
+    @staticmethod
+    def said(pattern: str, target: str, base: str | os.PathLike[str] = "") -> ImageMapping:
+        """With DIR absolute: a relative one starts from `base` (the working directory), for the run is looked at again
+        elsewhere, when it is resumed or left to the background."""
+        kind, colon, directory = target.partition(":")
+        if kind == "project" and directory:
+            target = kind + colon + os.path.abspath(os.path.join(base, os.path.expanduser(directory)))
+        return ImageMapping(pattern, target)
 
 
 class RunSettings(msgspec.Struct, frozen=True):

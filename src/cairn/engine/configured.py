@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from cairn.spec.stepping import with_steps
 from cairn.spec.types import Pipeline
 
 NOT_CONFIGURED = RunSettings()
-_PROJECT = "project:"
 
 
 def configured(
@@ -87,14 +85,8 @@ def _settings(
         for name, value in wanted.items()
         if value is not None and name not in flags and getattr(given, name) == getattr(defaults, name)
     }
-    images = tuple(ImageMapping(pattern, _based(target, base)) for pattern, target in said.images)
+    images = tuple(ImageMapping.said(pattern, target, base) for pattern, target in said.images)
     by_flags = len(given.images) - len(defaults.images)
     if by_flags < 0 or given.images[by_flags:] != defaults.images:
         by_flags = len(given.images)
     return msgspec.structs.replace(given, images=(*given.images[:by_flags], *images, *given.images[by_flags:]), **taken)
-
-
-def _based(target: str, base: Path) -> str:
-    if not target.startswith(_PROJECT):
-        return target
-    return _PROJECT + os.path.abspath(base / os.path.expanduser(target.removeprefix(_PROJECT)))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cairn.environments.projects import read_project
 
-_MENTIONS_KFP = re.compile(r"""^\s*(?:name\s*=\s*)?["']?kfp\b""", re.MULTILINE)
+_MENTIONS_KFP = re.compile(r"""(?:^\s*(?:name\s*=\s*)?["']?|[\[,]\s*["'])kfp\b""", re.MULTILINE)
 
 
 def users_python(directory: Path, variables: Mapping[str, str] | None = None, *, module: str = "kfp/dsl") -> str:

@@ -137,7 +137,7 @@ def _refuse_schedule(meant: ConfiguredRun) -> None:
 
 
 def _images(images: Mapping[str, str]) -> tuple[ImageMapping, ...]:
-    return tuple(ImageMapping(pattern, target) for pattern, target in images.items())
+    return tuple(ImageMapping.said(pattern, target) for pattern, target in images.items())
 
 
 def _drive(

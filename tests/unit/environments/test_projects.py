@@ -1,6 +1,6 @@
 import pytest
 
-from cairn.environments import interpreters
+from cairn.environments import compilation, interpreters
 from cairn.environments.projects import read_project
 from cairn.errors import InputRefused
 
@@ -71,3 +71,18 @@ def test_a_broken_pyproject_is_refused_with_its_place(tmp_path):
     write(tmp_path, pyproject__toml="[project\n")
     with pytest.raises(InputRefused, match=r"pyproject\.toml"):
         read_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("requirements.txt", "pyyaml\nkfp>=2\n", True),
+        ("pyproject.toml", '[project]\nname = "x"\ndependencies = [\n  "kfp>=2",\n]\n', True),
+        ("pyproject.toml", '[project]\nname = "x"\ndependencies = ["pyyaml", "kfp[all]>=2"]\n', True),
+        ("pyproject.toml", '[project]\nname = "x"\ndependencies = ["not-kfp"]\n', False),
+        ("requirements.txt", "mykfp\n", False),
+    ],
+)
+def test_a_folder_whose_dependencies_name_kfp_is_what_its_pipelines_are_compiled_in(tmp_path, name, text, found):
+    (tmp_path / name).write_text(text)
+    assert (compilation.project_of(tmp_path) == tmp_path) == found
