@@ -19,6 +19,7 @@ LOG_VARIABLE = "CAIRN_LOG_DIRECTORY"  # kept with the attempt, and shown beside 
 SHIM_OFF = ("off", "0", "false", "no")
 HIGHEST_DESCRIPTOR = 256  # a supervisor never has more open
 MAX_ARGUMENT = 128 * 1024 - 1  # bytes of one argument that the kernel passes on (MAX_ARG_STRLEN, its end included)
+FILE_OPTIONS = ("--spec", "--executor-input")  # of the bootstrap in cairn.sdk.hydra: each may be @FILE
 # `python -m` with arguments of any length, read from a file.
 FROM_FILE = f"""import json, os, runpy, sys
 with open(sys.argv[1], encoding="utf-8") as file:
@@ -61,7 +62,7 @@ class Plan:
     def command(self) -> List[str]:
         """The argv of a fresh process."""
         if not self.source:
-            return self.argv
+            return self._through_files()
         python = self.python or "python3"
         arguments = command_arguments(self.module_path, self.arguments)
         if all(len(os.fsencode(argument)) < MAX_ARGUMENT for argument in arguments):
@@ -70,6 +71,20 @@ class Plan:
         with open(path, "w", encoding="utf-8") as file:
             json.dump(arguments, file)
         return [python, "-c", FROM_FILE, path]
+
+    def _through_files(self) -> List[str]:
+        """A program that `cairn.hydra` has made takes values of any length: what no argument holds is in a file."""
+        if self.argv[1:2] != ["-c"] or self.argv[3:4] != [FILE_OPTIONS[0]]:
+            return self.argv
+        words = list(self.argv)
+        for place in range(4, len(words)):
+            if words[place - 1] in FILE_OPTIONS and len(os.fsencode(words[place])) >= MAX_ARGUMENT:
+                path = os.path.join(self.directory, "component", words[place - 1].lstrip("-") + ".json")
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+                    file.write(words[place])
+                words[place] = "@" + path
+        return words
 
 
 def wait(preload: Optional[Preload], request: int, stdout: int, stderr: int, report: int) -> Call:

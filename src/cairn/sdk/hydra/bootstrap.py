@@ -5,9 +5,11 @@ program needs hydra-core 1.1 or newer. The values are written as a configuration
 
     python main.py --config-dir DIRECTORY OVERRIDES… +cairn_values=values
 
-Options: --spec JSON (what the component says of its inputs), --executor-input JSON (KFP's ExecutorInput; `@FILE` reads
-either from a file), --artifact KEY PATH and --output KEY PATH (the path that a key is set to).
+Options: --spec JSON (what the component says of its inputs), --executor-input JSON (KFP's ExecutorInput), both also as
+@FILE; --artifact KEY PATH and --output KEY PATH (the path that a key is set to).
 """
+
+from __future__ import annotations
 
 import json
 import math
@@ -17,14 +19,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 GROUP = "cairn_values"
 EXACT = "hydra_exact"  # the component's own input: JSON of the values that KFP's numbers would alter
-PROGRAM_DIRECTORY = "directory"
+LOG_VARIABLE = "CAIRN_LOG_DIRECTORY"
 FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
 MISSING = "???"
-# OmegaConf takes a text "???" for a value that is missing, wherever it stands; what an interpolation gives it takes as is.
+# OmegaConf takes a text "???" for a missing value wherever it stands, but not where an interpolation gives it.
 MISSING_TEXT = "${oc.decode:'\"???\"'}"
+NOTHING = (
+    "${oc.create:{}}"  # a mapping merged onto this one replaces it, whatever type is declared; null is not Optional
+)
+LONGEST_KEY = 1000  # characters of a YAML key that is not marked as one
 _INTERPOLATION = re.compile(r"(\\*)\$(?=\{)")
 
 
@@ -35,7 +43,7 @@ class Refused(Exception):
 # --- values as YAML that OmegaConf reads back as they were -----------------------------------------------------------
 
 
-def yaml_value(value):
+def yaml_value(value: Any) -> str:
     """One value, in one line of flow style."""
     if value is None:
         return "null"
@@ -52,7 +60,7 @@ def yaml_value(value):
     return "{" + ", ".join(yaml_key(key) + ": " + yaml_value(inner) for key, inner in value.items()) + "}"
 
 
-def yaml_float(value):
+def yaml_float(value: float) -> str:
     if math.isnan(value):
         return ".nan"
     if math.isinf(value):
@@ -61,35 +69,52 @@ def yaml_float(value):
     return text if "." in text or "e" not in text else text.replace("e", ".0e")
 
 
-def yaml_key(key):
+def yaml_key(key: str) -> str:
     text = quoted(key)
-    return text if len(text) < 1000 else "? " + text + " "  # YAML's limit of a key that is not marked as one
+    return text if len(text) < LONGEST_KEY else "? " + text + " "
 
 
-def escaped(text):
+def escaped(text: str) -> str:
     """An interpolation is none behind a backslash, and each backslash before it has to be doubled."""
     return _INTERPOLATION.sub(lambda found: found.group(1) * 2 + "\\$", text)
 
 
-def quoted(text):
+def quoted(text: str) -> str:
     """A YAML scalar in double quotes, in ASCII: nothing in it is read as anything but text."""
     return '"' + "".join(map(_character, text)) + '"'
 
 
-def _character(one):
+def _character(one: str) -> str:
     code = ord(one)
     if one in '"\\':
         return "\\" + one
     if 32 <= code < 127:
         return one
     if 0xD800 <= code < 0xE000:
-        raise Refused("a text holds a lone surrogate (U+%04X), which no file can hold" % code)
+        raise Refused(f"a text holds a lone surrogate (U+{code:04X}), which no file can hold")
     if code < 256:
-        return "\\x%02x" % code
-    return "\\u%04x" % code if code < 65536 else "\\U%08x" % code
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 
 
-def document(tree, level=0):
+class Leaf:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def planted(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """(dotted key, text of its value) as nested mappings."""
+    tree: dict[str, Any] = {}
+    for key, text in pairs:
+        *above, last = key.split(".")
+        node = tree
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = Leaf(text)
+    return tree
+
+
+def document(tree: dict[str, Any], level: int = 0) -> list[str]:
     """Nested mappings as blocks, what is in them as values: `tree` holds Leaf and dict."""
     lines = []
     for key, inner in tree.items():
@@ -102,27 +127,10 @@ def document(tree, level=0):
     return lines
 
 
-class Leaf:
-    def __init__(self, text):
-        self.text = text
-
-
-def planted(pairs):
-    """(dotted key, text of its value) as nested mappings."""
-    tree = {}
-    for key, text in pairs:
-        *above, last = key.split(".")
-        node = tree
-        for part in above:
-            node = node.setdefault(part, {})
-        node[last] = Leaf(text)
-    return tree
-
-
 # --- what the component was given ------------------------------------------------------------------------------------
 
 
-def given_values(spec, executor_input):
+def given_values(spec: dict[str, Any], executor_input: dict[str, Any]) -> dict[str, Any]:
     """name → value, of the inputs that have one: exact ones first, then KFP's, then the component's own defaults."""
     parameters = (executor_input.get("inputs") or {}).get("parameterValues") or {}
     exact = json.loads(parameters.get(EXACT) or "{}")
@@ -137,8 +145,8 @@ def given_values(spec, executor_input):
     return found
 
 
-def converted(value, kind):
-    """KFP's numbers are doubles: 1.0 arrives as 1 and 1 as 1.0 on some backends."""
+def converted(value: Any, kind: str) -> Any:
+    """KFP's numbers are doubles: some backends give 1 for 1.0, others 1.0 for 1."""
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind == "int" and isinstance(value, float) and value.is_integer():
@@ -146,36 +154,43 @@ def converted(value, kind):
     return value
 
 
-def resets(spec, values):
+def resets(spec: dict[str, Any], values: dict[str, Any]) -> Iterator[str]:
     """Keys of mappings that are replaced: Hydra would merge what is given into what there is."""
     for name, value in values.items():
-        key = spec["inputs"][name]["key"]
         for below in spec["inputs"][name].get("replaced", ()):
             inner = value
             for part in below:
                 inner = inner.get(part) if isinstance(inner, dict) else None
             if isinstance(inner, dict):
-                yield ".".join([key, *below])
+                yield ".".join([spec["inputs"][name]["key"], *below])
 
 
-def write_configuration(directory, spec, values, paths):
+def write_configuration(
+    directory: str, spec: dict[str, Any], values: dict[str, Any], paths: list[tuple[str, str]]
+) -> None:
     """`directory`/cairn_values/values.yaml, and reset.yaml beside it."""
     group = os.path.join(directory, GROUP)
     os.makedirs(group, exist_ok=True)
-    pairs = [(spec["inputs"][name]["key"], yaml_value(value)) for name, value in values.items()]
+    pairs = []
+    for name, value in values.items():
+        try:
+            pairs.append((spec["inputs"][name]["key"], yaml_value(value)))
+        except (Refused, RecursionError) as error:
+            reason = error if isinstance(error, Refused) else "it is nested too deeply"
+            raise Refused(f"the input {name} cannot be written: {reason}") from None
     pairs += [(key, yaml_value(path)) for key, path in paths]
-    empty = [(key, quoted("${oc.create:{}}")) for key in resets(spec, values)]
-    logs = os.environ.get("CAIRN_LOG_DIRECTORY")
+    logs = os.environ.get(LOG_VARIABLE)
     if logs:
         outputs = os.path.join(logs, "hydra")
         pairs += [("hydra.run.dir", yaml_value(outputs)), ("hydra.sweep.dir", yaml_value(outputs))]
+    empty = [(key, quoted(NOTHING)) for key in resets(spec, values)]
     head = ["# @package _global_"]
-    _write(os.path.join(group, "reset.yaml"), [*head, *(document(planted(empty)) or ["{}"])])
     defaults = ["defaults:", "  - reset", "  - _self_"]
+    _write(os.path.join(group, "reset.yaml"), [*head, *(document(planted(empty)) or ["{}"])])
     _write(os.path.join(group, "values.yaml"), [*head, *defaults, *document(planted(pairs))])
 
 
-def _write(path, lines):
+def _write(path: str, lines: list[str]) -> None:
     with open(path, "w", encoding="ascii") as file:
         file.write("\n".join(lines) + "\n")
 
@@ -183,50 +198,55 @@ def _write(path, lines):
 # --- the program -----------------------------------------------------------------------------------------------------
 
 
-def command(spec, values, directory):
-    """The program as its user would start it."""
-    program = spec["program"]
-    if program[0] != "-m" and not os.path.exists(program[0]):
-        raise Refused("there is no %s in %s, nor in %s" % (program[0], os.getcwd(), spec.get("directory") or "(none)"))
-    flags, overrides = list(spec.get("flags", ())), []
-    for text, superseded_by in spec.get("overrides", ()):
-        if not any(name in values for name in superseded_by):
-            overrides.append(text)
-    if spec.get("config_dir"):
-        _link_all(spec["config_dir"], directory)
-    return [sys.executable, *program, *flags, "--config-dir", directory, *overrides, "+" + GROUP + "=values"]
+def command(spec: dict[str, Any], values: dict[str, Any], directory: str) -> list[str]:
+    """The program as its user would start it. An override gives way to an input that sets the same key."""
+    overrides = [text for text, inputs in spec["overrides"] if not any(name in values for name in inputs)]
+    flags = [*spec["flags"], "--config-dir", directory]
+    return [sys.executable, *spec["program"], *flags, *overrides, "+" + GROUP + "=values"]
 
 
-def _link_all(source, target):
-    """The program's own --config-dir, seen through ours: Hydra takes one."""
-    for name in os.listdir(source):
-        if name != GROUP:
-            os.symlink(os.path.abspath(os.path.join(source, name)), os.path.join(target, name))
+def enter(spec: dict[str, Any]) -> None:
+    """Go where the program is: the working directory, or where the image is said to keep it. Raises Refused."""
+    file = spec["program"][0]
+    if file == "-m" and not spec["directory"]:
+        return
+    for place in filter(None, (os.getcwd(), spec["directory"])):
+        if os.path.exists(os.path.join(place, spec["file"])):
+            os.chdir(place)
+            return
+    places = " nor in ".join(filter(None, (os.getcwd(), spec["directory"])))
+    raise Refused(
+        f"there is no {spec['file']} in {places}: the image has to hold the program there (on Cairn: --image "
+        "'IMAGE=project:DIR'; elsewhere its WORKDIR, or directory= of the component)"
+    )
 
 
-def run(words):
-    """The program's exit status, as `subprocess` gives it. What a signal would tell us is told to the program."""
-    child = []
-    forwarded = [] if os.environ.get("CAIRN_RUN") else [getattr(signal, name, None) for name in FORWARDED]
-    ignored = [signal.SIGTERM, signal.SIGINT] if os.environ.get("CAIRN_RUN") else []  # Cairn tells every process itself
+def run(words: list[str]) -> int:
+    """The program's exit status, as `subprocess` gives it. What a signal tells us is told to the program."""
+    told: list[int] = []
+    child: list[subprocess.Popen[bytes]] = []
+    alone = not os.environ.get("CAIRN_RUN")  # Cairn tells every process of a step itself
 
-    def forward(number, _frame):
-        for process in child:
-            process.send_signal(number)
+    def hear(number: int, _frame: Any) -> None:
+        if not child:
+            told.append(number)
+        elif alone:
+            child[0].send_signal(number)
 
-    for number in forwarded:
-        if number is not None:
-            signal.signal(number, forward)
-    for number in ignored:
-        signal.signal(number, lambda *_: None)
+    for name in FORWARDED:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), hear)
     child.append(subprocess.Popen(words))
+    for number in told:
+        child[0].send_signal(number)
     return child[0].wait()
 
 
-def leave(status):
+def leave(status: int) -> None:
     """End as the program has ended."""
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL) if -status not in (signal.SIGKILL, signal.SIGSTOP) else None
+        if -status not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)
 
@@ -234,9 +254,9 @@ def leave(status):
 # --- metrics ---------------------------------------------------------------------------------------------------------
 
 
-def numbers(value, prefix=""):
+def numbers(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """The numbers of a JSON object by dotted name. What JSON has no number for (NaN) is left out."""
-    found = {}
+    found: dict[str, Any] = {}
     for key, inner in value.items():
         if isinstance(inner, dict):
             found.update(numbers(inner, prefix + key + "."))
@@ -245,28 +265,24 @@ def numbers(value, prefix=""):
     return found
 
 
-def report_metrics(spec, executor_input, paths):
+def report_metrics(spec: dict[str, Any], executor_input: dict[str, Any], paths: dict[str, str]) -> None:
     """What metrics files hold becomes the artifacts' metadata, told as KFP's own executor tells it."""
     outputs = executor_input.get("outputs") or {}
     described = {}
-    for name, (key, whole) in spec.get("metrics", {}).items():
+    for name, (key, whole) in spec["metrics"].items():
         metadata = _metrics(paths.get(key, ""), whole)
         listed = ((outputs.get("artifacts") or {}).get(name) or {}).get("artifacts") or []
         if metadata and listed:
-            described[name] = {
-                "artifacts": [dict(listed[0], metadata=dict(listed[0].get("metadata") or {}, **metadata))]
-            }
-    target = outputs.get("outputFile")
+            merged = dict(listed[0].get("metadata") or {}, **metadata)
+            described[name] = {"artifacts": [dict(listed[0], metadata=merged)]}
+    target = local_path(outputs.get("outputFile") or "")
     if described and target:
-        for prefix in ("gs", "s3", "minio"):
-            if target.startswith(prefix + "://"):
-                target = "/" + {"gs": "gcs"}.get(prefix, prefix) + "/" + target[len(prefix) + 3 :]
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with open(target, "w", encoding="utf-8") as file:
             json.dump({"artifacts": described}, file)
 
 
-def _metrics(path, whole):
+def _metrics(path: str, whole: bool) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             value = json.load(file)
@@ -277,45 +293,55 @@ def _metrics(path, whole):
     return value if whole else numbers(value)
 
 
+def local_path(uri: str) -> str:
+    """Where KFP's and Vertex's mounts have a bucket's file."""
+    for scheme, mount in (("gs://", "/gcs/"), ("s3://", "/s3/"), ("minio://", "/minio/")):
+        if uri.startswith(scheme):
+            return mount + uri[len(scheme) :]
+    return uri
+
+
 # --- the step --------------------------------------------------------------------------------------------------------
 
 
-def read_arguments(words):
+def read_arguments(
+    words: list[str],
+) -> tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]], list[tuple[str, str]]]:
     """(spec, executor input, [(key, path)] of artifacts and of outputs)."""
-    one = {"--spec": "{}", "--executor-input": "{}"}
-    paths = {"--artifact": [], "--output": []}
+    texts = {"--spec": "", "--executor-input": ""}
+    paths: dict[str, list[tuple[str, str]]] = {"--artifact": [], "--output": []}
     rest = iter(words)
     for word in rest:
-        if word in one:
-            one[word] = next(rest)
+        if word in texts:
+            texts[word] = next(rest)
         elif word in paths:
             paths[word].append((next(rest), next(rest)))
         else:
-            raise Refused("%r is no option of the bootstrap" % word)
-    return _json(one["--spec"]), _json(one["--executor-input"]), paths["--artifact"], paths["--output"]
+            raise Refused(f"{word!r} is no option of the bootstrap")
+    spec, executor_input = (json.loads(_text(text)) for text in texts.values())
+    return spec, executor_input, paths["--artifact"], paths["--output"]
 
 
-def _json(text):
-    if text.startswith("@"):
-        with open(text[1:], encoding="utf-8") as file:
-            text = file.read()
-    return json.loads(text)
+def _text(text: str) -> str:
+    if not text.startswith("@"):
+        return text
+    with open(text[1:], encoding="utf-8") as file:
+        return file.read()
 
 
-def main(words):
+def main(words: list[str]) -> None:
     try:
         spec, executor_input, artifacts, outputs = read_arguments(words)
-        if spec.get("directory") and not os.path.exists(spec["program"][0]):
-            os.chdir(spec["directory"])
+        enter(spec)
         for _, path in outputs:
             os.makedirs(os.path.dirname(path), exist_ok=True)
         values = given_values(spec, executor_input)
-        kept = os.environ.get("CAIRN_LOG_DIRECTORY")
+        kept = os.environ.get(LOG_VARIABLE)
         directory = os.path.join(kept, "config") if kept else tempfile.mkdtemp(prefix="hydra-values-")
         write_configuration(directory, spec, values, [*artifacts, *outputs])
         words = command(spec, values, directory)
     except (Refused, OSError) as error:
-        sys.exit("cairn.hydra: %s" % error)
+        sys.exit(f"cairn.hydra: {error}")
     status = run(words)
     if status == 0:
         report_metrics(spec, executor_input, dict(outputs))

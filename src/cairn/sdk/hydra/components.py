@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Optional, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 from cairn.errors import ConfigurationError
 from cairn.sdk.hydra.composition import Composition, Node, composing
@@ -86,8 +86,9 @@ def component(
     """
     base, caller = _caller()
     found = find_program(os.fspath(program), module, project, base)
+    given = read_overrides(overrides)
+    config_name = given.name if given.name is not None else config_name
     where, which, flags = _configuration(found, config_dir, config_name, base)
-    given = read_overrides(overrides, found.project)
     asked = {
         "inputs": keys_of(inputs, "inputs"),
         "input_artifacts": keys_of(input_artifacts, "input_artifacts"),
@@ -95,7 +96,7 @@ def component(
         "output_parameters": keys_of(output_parameters, "output_parameters"),
     }
     check_apart([key for keys in asked.values() for key in keys])
-    with composing(given.directory or where, given.name or which, given.words, imports, found.project) as composition:
+    with composing(where, which, given.words, imports, found.project) as composition:
         offered = [_input(key, composition) for key in asked["inputs"]]
         for key in (*asked["input_artifacts"], *asked["output_artifacts"], *asked["output_parameters"]):
             _check_path_key(key, composition)
@@ -142,7 +143,7 @@ def _input(key: Key, composition: Composition) -> Input:
         if not key.key.startswith("+"):
             raise composition.unknown(plain)
         node = Node(None, None, True, False, False, ((),))
-    wanted, optional = _unwrapped(key.type if key.type is not None else node.type)
+    wanted = _unwrapped(key.type if key.type is not None else node.type)
     if wanted is None:
         held = "nothing (???)" if node.missing else f"{node.value!r}"
         raise ConfigurationError(
@@ -165,13 +166,13 @@ def _input(key: Key, composition: Composition) -> Input:
     return Input(key.key, key.name, kind, choices, bool(unset), default, node.replaced, said)
 
 
-def _unwrapped(wanted: Any) -> tuple[Any, bool]:
-    """Optional[X] → (X, True); List[int] → list."""
+def _unwrapped(wanted: Any) -> Any:
+    """Optional[X] → X; list[int] → list."""
     origin = get_origin(wanted)
     if origin in (Union, types.UnionType):
         inner = [one for one in get_args(wanted) if one is not type(None)]
-        return (_unwrapped(inner[0])[0] if len(inner) == 1 else wanted), True
-    return (origin if origin in (list, dict) else wanted), False
+        return _unwrapped(inner[0]) if len(inner) == 1 else wanted
+    return origin if origin in (list, dict) else wanted
 
 
 def _check_path_key(key: Key, composition: Composition) -> None:
@@ -212,8 +213,8 @@ def _spec(
     paths = [key.key for keys in list(asked.values())[1:] for key in keys]
     return {
         "program": program.words,
-        "flags": [*flags, *given.flags],
-        "config_dir": given.config_dir,
+        "file": program.file.relative_to(program.project).as_posix(),
+        "flags": flags,
         "overrides": given.told({one.name: one.key for one in offered}, paths),
         "inputs": told,
         "metrics": metrics,
@@ -275,7 +276,7 @@ def _parameter(one: Input) -> inspect.Parameter:
     if one.required:
         return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
     if one.shown is ...:
-        return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Optional[kind])
+        return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind | None)
     shown = float(one.shown) if one.type == "float" else one.shown
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=kind)
 
@@ -289,7 +290,7 @@ def _docstring(description: str, offered: list[Input]) -> str:
 def _exact_class(kind: type) -> Any:
     """kfp's container component, whose call lets nothing be altered."""
 
-    class HydraComponent(kind):  # type: ignore[misc, valid-type]
+    class HydraComponent(kind):  # type: ignore[misc]
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return super().__call__(*args, **exact_arguments(self.name, self.hydra_inputs, kwargs))
 
@@ -368,7 +369,7 @@ def _check_mixed(value: Any, place: str) -> None:
     from kfp.dsl import pipeline_channel
 
     def altered(inner: Any) -> bool:
-        if isinstance(inner, pipeline_channel.PipelineChannel) or isinstance(inner, str):
+        if isinstance(inner, (pipeline_channel.PipelineChannel, str)):
             return False
         if isinstance(inner, list | tuple):
             return any(map(altered, inner))

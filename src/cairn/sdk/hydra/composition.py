@@ -111,7 +111,8 @@ def _isolated() -> Iterator[None]:
     from hydra.core.singleton import Singleton
     from omegaconf.basecontainer import BaseContainer
 
-    instances, resolvers = Singleton._instances, BaseContainer._resolvers
+    instances: dict[Any, Any] = Singleton._instances
+    resolvers = BaseContainer._resolvers
     before, before_resolvers = dict(instances), dict(resolvers)
     instances[ConfigStore] = copy.deepcopy(ConfigStore.instance())
     instances.pop(GlobalHydra, None)
@@ -184,15 +185,15 @@ def _read(found: Any, parent: Any, key: Any) -> Node:
 
 
 def _is_dynamic(node: Any) -> bool:
+    """Whether it is interpolation, or holds any, or a `???`."""
     from omegaconf import DictConfig, ListConfig
 
     if node._is_interpolation():
         return True
-    if isinstance(node, DictConfig) and not _closed(node):
-        return any(_is_dynamic(node._get_node(key)) or node._get_node(key)._is_missing() for key in node)
-    if isinstance(node, ListConfig) and not _closed(node):
-        return any(_is_dynamic(node._get_node(index)) for index in range(len(node)))
-    return False
+    if not isinstance(node, DictConfig | ListConfig) or _closed(node):
+        return False
+    below: Any = node if isinstance(node, DictConfig) else range(len(node))
+    return any(inner._is_missing() or _is_dynamic(inner) for inner in map(node._get_node, below))
 
 
 def _text(node: Any) -> str:

@@ -11,7 +11,7 @@ from cairn.errors import ConfigurationError
 
 _WHOLE = 2**53
 # What a backend puts something else in the place of: kfp.dsl's own names and references.
-_PLACEHOLDER = re.compile(r"\{\{\$(?:\}\}|\.(?:inputs|outputs|pipeline_|workspace_path))|\{\{channel:")
+_PLACEHOLDER = re.compile(r"\{\{\$\.(?:pipeline_[a-z_]+|workspace_path)\}\}|\{\{channel:task=")
 
 
 def survives(value: Any, kind: str) -> bool:
@@ -37,11 +37,12 @@ def _is_same_as_double(value: Any) -> bool:
         return "{{" not in value
     if isinstance(value, list):
         return all(map(_is_same_as_double, value))
-    return all(map(_is_same_as_double, value.values())) and all(map(_is_same_as_double, value))
+    keys = list(value)  # protobuf's mappings have no order: kfp writes them sorted
+    return keys == sorted(keys) and all(map(_is_same_as_double, (*keys, *value.values())))
 
 
 def has_placeholder(value: Any) -> bool:
-    """Whether it holds text that KFP replaces: another step's output, or a name such as dsl.PIPELINE_JOB_ID_PLACEHOLDER."""
+    """Whether it holds text that KFP replaces: a step's output, or dsl.PIPELINE_JOB_ID_PLACEHOLDER and the like."""
     if isinstance(value, str):
         return _PLACEHOLDER.search(value) is not None
     if isinstance(value, list):

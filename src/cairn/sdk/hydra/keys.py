@@ -28,7 +28,7 @@ class Key:
     description: str = ""
 
     def named(self, key: str) -> Key:
-        """With its key, and a name made from it: train.lr → train_lr. Raises ConfigurationError for one that is none."""
+        """With its key, and a name made of it: train.lr → train_lr. Raises ConfigurationError for one that is none."""
         plain = key.removeprefix("+")
         name = self.name or _NAME.sub("_", plain).strip("_")
         if not name.isidentifier() or keyword.iskeyword(name):
@@ -75,7 +75,7 @@ def check_apart(keys: Iterable[Key]) -> None:
                 f"{other.key} and {one.key} are both called {one.name!r}",
                 remedy=f'rename one: cairn.hydra.Key("{one.key}", name="…")',
             )
-    paths = sorted((one.key.removeprefix("+") for one in seen.values()))
+    paths = sorted(one.key.removeprefix("+") for one in seen.values())
     for path in paths:
         inside = next(
             (other for other in paths if other.startswith(path + ".") or (other == path and paths.count(path) > 1)), ""

@@ -5,78 +5,65 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from cairn.errors import ConfigurationError
 
-_DIRECTORY = ("--config-dir", "-cd")
 _NAME = ("--config-name", "-cn")
 _KEY = re.compile(r"\s*[+~]{0,2}([^=@:]+)")
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """`words` are the overrides themselves; flags among them are taken apart. `config_dir` is as it was written."""
+    """`words` are the overrides themselves; `name` is what a --config-name among them says."""
 
     words: tuple[str, ...]
-    flags: tuple[str, ...]
-    config_dir: str
-    directory: Path | None
     name: str | None
 
     def told(self, inputs: Mapping[str, str], paths: Iterable[str]) -> list[tuple[str, list[str]]]:
-        """Each override with the inputs whose value takes its place: Hydra would let the override win.
+        """Each override with the inputs (name → key) whose value takes its place: Hydra would let the override win.
 
         Raises ConfigurationError for one that sets more than an input.
         """
-        keys = {**{key.removeprefix("+"): name for name, key in inputs.items()}}
-        keys |= {key.removeprefix("+"): "" for key in paths}
+        keys = {key.removeprefix("+"): name for name, key in inputs.items()}
+        fixed = {key.removeprefix("+") for key in paths}
         told: list[tuple[str, list[str]]] = []
         for word in self.words:
             found = _KEY.match(word)
             target = found[1].strip() if found else ""
-            above = [key for key in keys if key.startswith(target + ".")]
-            if above and "=" in word and word.partition("=")[2].lstrip().startswith(("{", "$", "null")):
+            inside = [key for key in (*keys, *fixed) if key.startswith(target + ".")]
+            if inside and not _chooses(word):
                 raise ConfigurationError(
-                    f"sets {target} as a whole, and {above[0]} in it is an input",
+                    f"sets {target} as a whole, and {inside[0]} in it is an input or output of the component",
                     place=word,
                     remedy="override its other keys one by one",
                 )
-            same = [key for key in keys if target == key or target.startswith(key + ".")]
-            if same and keys[same[0]] == "":
-                continue  # an artifact's path is always given
-            told.append((word, [keys[key] for key in same]))
+            if not any(target == key or target.startswith(key + ".") for key in fixed):  # a path is always given
+                told.append((word, [keys[key] for key in keys if target == key or target.startswith(key + ".")]))
         return told
 
 
-def read_overrides(words: Sequence[str], project: Path) -> Overrides:
+def _chooses(word: str) -> bool:
+    """Whether it may choose of a config group (`optimizer=adam`), whose name may be that of the node: not a value."""
+    _, equals, value = word.partition("=")
+    return bool(equals) and not word.startswith("~") and re.fullmatch(r"\s*\[?[\w./,\s-]*\]?\s*", value) is not None
+
+
+def read_overrides(words: Sequence[str]) -> Overrides:
     """Raises ConfigurationError for flags that are no part of a configuration, such as -m."""
     if isinstance(words, str):
         raise ConfigurationError(f"{words!r} is a text", place="overrides", remedy=f'write a list: ["{words}"]')
     plain: list[str] = []
-    flags: list[str] = []
-    directory = ""
     name: str | None = None
     rest = iter(words)
     for word in rest:
+        option, equals, value = word.partition("=")
         if not word.startswith("-"):
             plain.append(word)
-            continue
-        option, equals, value = word.partition("=")
-        if option not in (*_DIRECTORY, *_NAME):
-            raise ConfigurationError(
-                f"{word} is no override", place="overrides", remedy="a sweep is `cairn run -m` over the pipeline"
-            )
-        value = value if equals else next(rest, "")
-        if option in _NAME:
-            name = value
-            flags += ["--config-name", value]
+        elif option in _NAME:
+            name = value if equals else next(rest, "")
         else:
-            directory = value
-    if directory:
-        raise ConfigurationError(
-            "--config-dir is given by the component itself",
-            place="overrides",
-            remedy="use config_dir= or hydra.searchpath",
-        )
-    return Overrides(tuple(plain), tuple(flags), directory, None, name)
+            remedy = (
+                "config_dir= names the directory" if "-c" in option else "a sweep is `cairn run -m` of the pipeline"
+            )
+            raise ConfigurationError(f"{word} is no override", place="overrides", remedy=remedy)
+    return Overrides(tuple(plain), name)
