@@ -54,7 +54,7 @@ def read_jobs(spec: dict[str, Any]) -> dict[str, StepJob]:
         try:
             if "customJob" in executor:
                 jobs[name] = _of_executor(executor["customJob"], name)
-            elif _is_launcher(executor.get("container", {})):
+            elif is_launcher(executor.get("container", {})):
                 launchers[name] = _Launcher(name, component, executor["container"])
         except Bad as bad:
             raise bad.at("deploymentSpec", "executors", label) from None
@@ -76,7 +76,7 @@ def _of_executor(spec: Mapping[str, Any], component: str) -> StepJob:
         raise bad.at("customJob", "customJob") from None
 
 
-def _is_launcher(spec: Mapping[str, Any]) -> bool:
+def is_launcher(spec: Mapping[str, Any]) -> bool:
     command = spec.get("command") or [""]
     args = spec.get("args") or []
     return bool(_LAUNCHER.search(command[-1])) and _options(args).get("--type") == "CustomJob"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import msgspec
+
 from cairn.domain.configuration import StepConfiguration
 from cairn.errors import ConfigurationError, InputRefused
+from cairn.spec.job_launchers import is_launcher
 from cairn.spec.machine_types import machine_resources
 from cairn.spec.quantities import parse_cpu, parse_memory
+from cairn.spec.reader import snake
 from cairn.spec.spelling import drop, key_of, member, put, value_of
 
-_OF_MACHINES = ("cpu", "cpu_limit", "memory", "memory_limit")
+OF_MACHINES = ("cpu", "cpu_limit", "memory", "memory_limit")
 _BYTES = 1_000_000_000  # the unit of the old fields for memory
 _NO_POOLS = (
     "a step of several replicas is a coming feature; name the parts as steps of their own, or loop over them with "
@@ -19,26 +23,29 @@ _NO_POOLS = (
 )
 
 
+def said_of(step: StepConfiguration) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in msgspec.structs.asdict(step).items() if value not in (None, {})}
+
+
 def check_step(step: StepConfiguration, executor: dict[str, Any], name: str, place: str) -> None:
     """Whether `executor`, of the step called `name`, can be what `step` says. Raises ConfigurationError."""
-    for field in _OF_MACHINES:
+    for field in OF_MACHINES:
         _checked_quantity(step, field, place)
     if step.machine_type is not None:
         try:
             machine_resources(step.machine_type)
         except InputRefused as error:
             raise ConfigurationError(error.message, place=f"{place}.machine_type", remedy=error.remedy) from None
+    if is_launcher(executor.get("container", {})):
+        return
     if "container" in executor:
         _check_container(step, executor["container"], place)
         return
-    said = [
-        field
-        for field in step.__struct_fields__
-        if field not in ("caching", "retries", "backoff_seconds") and getattr(step, field) not in (None, {})
-    ]
+    said = [field for field in said_of(step) if field not in ("caching", "retries", "backoff_seconds")]
     pools = worker_pools(executor)
     if pools:
-        said = [field for field in said if field in _OF_MACHINES]
+        said = [field for field in said if field in OF_MACHINES]
         remedy = "say its machine_type"
     else:
         remedy = "only caching and retries can be said of it"
@@ -126,7 +133,7 @@ def _environment(there: list[dict[str, Any]], added: dict[str, str]) -> list[dic
 
 
 def _write_resources(container: dict[str, Any], step: StepConfiguration) -> None:
-    wanted = [*_OF_MACHINES, "machine_type", "accelerator_type", "accelerator_count"]
+    wanted = [*OF_MACHINES, "machine_type", "accelerator_type", "accelerator_count"]
     if all(getattr(step, field) is None for field in wanted):
         return
     resources = member(container, "resources")
@@ -192,33 +199,46 @@ def worker_pools(executor: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _write_custom_job(executor: dict[str, Any], pools: list[dict[str, Any]], step: StepConfiguration) -> None:
     job = member(member(member(executor, "customJob"), "customJob"), "jobSpec")
-    for pool in pools:
-        machine = member(pool, "machineSpec")
+    put(job, "workerPoolSpecs", write_pools(pools, step, snake_case=False))
+    if step.timeout_seconds:
+        put(member(job, "scheduling"), "timeout", f"{step.timeout_seconds}s")
+
+
+def write_pools(pools: list[dict[str, Any]], step: StepConfiguration, *, snake_case: bool) -> list[dict[str, Any]]:
+    """The pools, changed in place, with those that replicas take; `snake_case`: how what is new is spelled."""
+
+    def write(message: dict[str, Any], name: str, value: Any) -> None:
+        key = key_of(message, name)
+        message[snake(name) if snake_case and key not in message else key] = value
+
+    for pool in filter(None, pools):  # an empty one keeps a place
+        if value_of(pool, "machineSpec") is None:
+            write(pool, "machineSpec", {})
+        machine = value_of(pool, "machineSpec")
         for name, value in (
             ("machineType", step.machine_type),
             ("acceleratorType", step.accelerator_type),
             ("acceleratorCount", step.accelerator_count),
         ):
             if value is not None:
-                put(machine, name, value)
+                write(machine, name, value)
+        if step.accelerator_type and not value_of(machine, "acceleratorCount"):
+            write(machine, "acceleratorCount", 1)
+        if step.accelerator_count == 0:
+            drop(machine, "acceleratorType", "acceleratorCount")
         container = value_of(pool, "containerSpec")
         if container is not None:
             if step.image is not None:
-                put(container, "imageUri", step.image)
+                write(container, "imageUri", step.image)
             if step.environment:
                 container["env"] = _environment(container.get("env") or [], step.environment)
-    if step.replicas is not None:
-        put(job, "workerPoolSpecs", _with_replicas(pools, step.replicas))
-    if step.timeout_seconds:
-        put(member(job, "scheduling"), "timeout", f"{step.timeout_seconds}s")
-
-
-def _with_replicas(pools: list[dict[str, Any]], replicas: int) -> list[dict[str, Any]]:
-    """One chief in the first pool and the others in the second, as create_custom_training_job_from_component has it."""
+    if step.replicas is None:
+        return pools
+    # One chief in the first pool, the others in the second, as create_custom_training_job_from_component has it.
     first, rest = pools[0], pools[2:]
-    workers = pools[1] if len(pools) > 1 else copy.deepcopy(first)
-    put(first, "replicaCount", 1)
-    if replicas == 1:
+    workers = pools[1] if len(pools) > 1 and pools[1] else copy.deepcopy(first)
+    write(first, "replicaCount", 1)
+    if step.replicas == 1:
         return [first, *([{}] if rest else []), *rest]
-    put(workers, "replicaCount", replicas - 1)
+    write(workers, "replicaCount", step.replicas - 1)
     return [first, workers, *rest]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,17 +18,25 @@ import msgspec
 from cairn.domain.configuration import StepConfiguration
 from cairn.errors import ConfigurationError
 from cairn.spec.documents import canonical
+from cairn.spec.job_launchers import is_launcher
+from cairn.spec.launched_steps import (
+    check_launched,
+    pools_are_the_tasks,
+    write_launched_component,
+    write_launched_task,
+)
 from cairn.spec.load import MAX_TASKS, load_text
 from cairn.spec.reader import nearest, shown
 from cairn.spec.spelling import member, value_of
-from cairn.spec.step_writing import check_step, write_executor, write_task
+from cairn.spec.step_writing import check_step, said_of, write_executor, write_task
 from cairn.spec.types import Pipeline
 
 NODE = "cairn.steps"
 _PATTERN = re.compile(r"[*?[]")
 # Tasks that the compiler makes of `with` blocks: nobody has to name them.
 _BLOCK = re.compile(r"(for-loop|condition|condition-branches|exit-handler)-[0-9]+$")
-_OF_TASKS = ("caching", "retries", "backoff_seconds")  # the rest is the executor's
+_OF_TASKS = ("caching", "retries", "backoff_seconds")  # the rest is the executor's, or its component's
+_OF_LAUNCHING_TASKS = (*_OF_TASKS, "timeout_seconds")
 _NOTHING = StepConfiguration()
 
 
@@ -58,6 +66,7 @@ class _Leaf(msgspec.Struct, frozen=True):
     path: str
     short: str  # without loops, conditions and exit handlers
     component: str
+    task: dict[str, Any]
 
 
 class _Kinds:
@@ -109,9 +118,11 @@ class _Steps:
                 named = [leaf for leaf in named if "importer" not in self._executor_of(leaf.component)]
             if not named:
                 raise self._unmatched(key, leaves)
-            said = {name: value for name, value in msgspec.structs.asdict(step).items() if value not in (None, {})}
+            said = said_of(step)
             for leaf in named:
                 check_step(step, self._executor_of(leaf.component), leaf.short, f"{NODE}.{key}")
+                if self._launches(leaf.component):
+                    check_launched(step, leaf.task, self.components[leaf.component], f"{NODE}.{key}")
                 together = found.setdefault(leaf.path, {})
                 environment = {**together.get("environment", {}), **said.get("environment", {})}
                 together.update(said)
@@ -134,7 +145,7 @@ class _Steps:
                 if "dag" in inner:
                     waiting.append((f"{path}{name}/", below, inner))
                 else:
-                    yield _Leaf(path + name, short + name, of)
+                    yield _Leaf(path + name, short + name, of, task)
 
     def _unmatched(self, key: str, leaves: list[_Leaf]) -> ConfigurationError:
         place = f"{NODE}.{key}"
@@ -153,6 +164,12 @@ class _Steps:
         found: dict[str, Any] = self.executors[value_of(self.components[component], "executorLabel")]
         return found
 
+    def _launches(self, component: str) -> bool:
+        """Whether it starts a CustomJob on Vertex AI, whose worker pools are what is configured."""
+        return "dag" not in self.components[component] and is_launcher(
+            self._executor_of(component).get("container") or {}
+        )
+
     # --- what -------------------------------------------------------------------------------------------------------
 
     def written(self) -> dict[str, Any]:
@@ -166,6 +183,8 @@ class _Steps:
             component = copy.deepcopy(self.components[name])
             if "dag" in component:
                 self._write_tasks(component, self.tasks[name, kind], names)
+            elif self._launches(name):
+                write_launched_component(component, self.steps[name, kind])
             else:
                 key = "executorLabel" if "executorLabel" in component else "executor_label"
                 component[key] = labels[component[key], kind]
@@ -181,8 +200,9 @@ class _Steps:
         for task_name, task in value_of(component["dag"], "tasks", {}).items():
             of = value_of(task, "componentRef")["name"]
             inner, at = self.components[of], path + task_name
-            own = _kind(step := self.wanted.get(at, _NOTHING), of_tasks=True)
-            kind = self._kind_of_dag(of, inner, f"{at}/") if "dag" in inner else self._kind_of_leaf(of, step)
+            own, kind = self._kinds_of_leaf(of, task, self.wanted.get(at, _NOTHING))
+            if "dag" in inner:
+                kind = self._kind_of_dag(of, inner, f"{at}/")
             self.kinds.add(of, kind)
             if kind or own:
                 changed[task_name] = (kind, own)
@@ -192,20 +212,33 @@ class _Steps:
         self.tasks[name, kind] = changed
         return kind
 
-    def _kind_of_leaf(self, component: str, step: StepConfiguration) -> str:
-        kind = _kind(step, of_tasks=False)
+    def _kinds_of_leaf(self, component: str, task: dict[str, Any], step: StepConfiguration) -> tuple[str, str]:
+        """What is the task's and what is the component's, as text; "" for nothing."""
+        said = said_of(step)
+        of_task: Collection[str] = _OF_TASKS
+        if said and self._launches(component):
+            of_task = said.keys() if pools_are_the_tasks(task) else _OF_LAUNCHING_TASKS
+        own, kind = (
+            json.dumps(part, sort_keys=True) if part else ""
+            for part in (
+                {name: value for name, value in said.items() if name in of_task},
+                {name: value for name, value in said.items() if name not in of_task},
+            )
+        )
         if kind:
             self.steps[component, kind] = step
-        return kind
+        return own, kind
 
     def _write_tasks(
         self, component: dict[str, Any], changed: Mapping[str, tuple[str, str]], names: Mapping[tuple[str, str], str]
     ) -> None:
         for task_name, (kind, own) in changed.items():
             task = component["dag"]["tasks"][task_name]
-            reference = member(task, "componentRef")
+            reference, step = member(task, "componentRef"), StepConfiguration(**json.loads(own or "{}"))
+            write_task(task, step)
+            if own and self._launches(reference["name"]):
+                write_launched_task(task, step)
             reference["name"] = names[reference["name"], kind]
-            write_task(task, StepConfiguration(**json.loads(own or "{}")))
 
     def _labels(self) -> dict[tuple[str, str], str]:
         """Writes the executors; the label for each (label, kind)."""
@@ -215,7 +248,7 @@ class _Steps:
             if "dag" in component:
                 continue
             label = value_of(component, "executorLabel")
-            for kind in self.kinds.of.get(name, {"": None}):
+            for kind in {"": None} if self._launches(name) else self.kinds.of.get(name, {"": None}):
                 kinds.add(label, kind)
                 steps[label, kind] = self.steps.get((name, kind), _NOTHING)
         labels = kinds.named(self.executors)
@@ -249,16 +282,6 @@ class _Steps:
         executor = member(member(member(kubernetes, "deploymentSpec"), "executors"), label)
         key = "active_deadline_seconds" if "active_deadline_seconds" in executor else "activeDeadlineSeconds"
         executor[key] = str(seconds)  # an int64, as protobuf writes them
-
-
-def _kind(step: StepConfiguration, *, of_tasks: bool) -> str:
-    """The part of it that is the task's, or the executor's, as text; "" for none."""
-    part = {
-        name: value
-        for name, value in msgspec.structs.asdict(step).items()
-        if (name in _OF_TASKS) is of_tasks and value not in (None, {})
-    }
-    return json.dumps(part, sort_keys=True) if part else ""
 
 
 def _matches(key: str, leaf: _Leaf) -> bool:

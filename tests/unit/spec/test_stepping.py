@@ -360,3 +360,57 @@ def test_whatever_is_configured_every_other_task_keeps_its_definition(data):
         if steps[path].retries:
             assert task.retry is not None
     assert with_steps(pipeline, steps).text == changed.text
+
+
+JOBS = PIPELINES.parent / "jobs"
+ON_A_GPU = Step(
+    machine_type="a2-highgpu-1g", accelerator_type="NVIDIA_TESLA_A100", accelerator_count=1, image="trainer:2",
+    environment={"B": "x"}, timeout_seconds=60,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("file", "step"),
+    [
+        ("launched_1", "training"),  # text of schema 2.0, of the task
+        ("launched_2", "custom-training-job"),  # a constant of the task
+        ("launched_2", "training"),  # the default of its component
+        ("executors_1", "training"),
+    ],
+)
+def test_a_step_that_launches_a_custom_job_is_configured_in_its_worker_pools(file, step):
+    pipeline = load_file(JOBS / f"{file}.json")
+    changed = with_steps(pipeline, {step: ON_A_GPU})
+    before, after = _leaves(pipeline), _leaves(changed)
+    executor = after[step][1].executor
+    assert executor.resources.machine_type == "a2-highgpu-1g"
+    assert (executor.resources.accelerator_type, executor.resources.accelerator_count) == ("NVIDIA_TESLA_A100", "1")
+    assert executor.image == "trainer:2"
+    assert executor.env == {**before[step][1].executor.env, "B": "x"}
+    assert (executor.command, executor.args) == (before[step][1].executor.command, before[step][1].executor.args)
+    assert after[step][1].platform.active_deadline_seconds == 60
+    assert {path: leaf for path, leaf in after.items() if path != step} == {
+        path: leaf for path, leaf in before.items() if path != step
+    }
+    # In snake_case, as the launcher hands it to its client: a message with both spellings would be refused there.
+    if file.startswith("launched"):
+        assert "machineType" not in changed.text
+        assert "imageUri" not in changed.text
+    # Several replicas load, to be submitted to Vertex AI; they are refused when they are to run here.
+    several = _leaves(with_steps(pipeline, {step: Step(replicas=3)}))[step][1].executor
+    assert "asks for 3 replicas" in several.refusal
+
+
+def test_what_a_launching_step_cannot_be_is_refused():
+    pipeline = load_file(JOBS / "launched_2.json")
+    with pytest.raises(ConfigurationError, match="the step is a custom job") as refused:
+        with_steps(pipeline, {"training": Step(cpu="4")})
+    assert (refused.value.place, refused.value.remedy) == ("cairn.steps.training.cpu", "say its machine_type")
+    document = json.loads(pipeline.text)
+    task = document["root"]["dag"]["tasks"]["training"]
+    task.setdefault("inputs", {}).setdefault("parameters", {})["worker_pool_specs"] = {
+        "componentInputParameter": "pools"
+    }
+    document["root"]["inputDefinitions"]["parameters"]["pools"] = {"parameterType": "LIST"}
+    with pytest.raises(ConfigurationError, match="known only when it runs"):
+        with_steps(load_text(json.dumps(document), origin="p"), {"training": Step(image="x")})
