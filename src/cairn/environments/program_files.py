@@ -49,7 +49,7 @@ def _matching(directory: Path, patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         there = [directory / pattern] if (directory / pattern).exists() else sorted(directory.glob(pattern))
         if not there:
-            raise InputRefused(f"{pattern!r} fits no file in {directory}", place="code")
+            raise InputRefused(f"{pattern!r} fits no file there", place=str(directory))
         for path in there:
             below = [path / name for name in files_of(path)] if path.is_dir() else [path]
             found.update(os.path.relpath(one, directory) for one in below)

@@ -9,6 +9,7 @@ from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, Inte
 
 from hydra_plugins.cairn_launcher.launcher import CairnLauncher
 
+
 @pytest.fixture(autouse=True)
 def _home(cairn_home: Path) -> None:
     """Also for the applications that the suite starts."""

@@ -54,8 +54,10 @@ class JobEcho:
             log.info("\t%s : cached, computed by run %s", number, source)
         elif record.state is TaskState.SUCCEEDED:
             log.info("\t%s : done in %.1f s", number, seconds_between(record.start_time, record.end_time))
+        elif record.error is not None:
+            log.error("\t%s : %s: %s", number, record.state.lower(), record.error.message)
         else:
-            log.error("\t%s : %s: %s", number, record.state.lower(), record.error.message if record.error else "")
+            log.warning("\t%s : %s", number, record.state.lower())
 
     def _number(self, path: str) -> str:
         """`#3` of `jobs[3]/job`; "" of another task."""

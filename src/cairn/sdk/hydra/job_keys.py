@@ -86,7 +86,7 @@ def _without_place_and_time(config: DictConfig) -> Iterator[DictConfig]:
 def _plain(value: Any) -> Any:
     """JSON that tells apart what JSON alone would not."""
     if isinstance(value, dict):
-        return {key if isinstance(key, str) else repr(key): _plain(each) for key, each in value.items()}
+        return {key if isinstance(key, str) else f"<{key!r}>": _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     if value is None or isinstance(value, (bool, str)):

@@ -53,23 +53,23 @@ def job_pipeline(
             "sdkVersion": "cairn",
             "root": {"dag": {"tasks": {LOOP: _loop(jobs, options)}}},
             "components": {
-                "comp-jobs": {
+                LOOP: {
                     "inputDefinitions": {"parameters": {_ITEM: _STRUCT}},
                     "dag": {"tasks": {JOB: _task(program, options)}},
                 },
-                "comp-job": {
-                    "executorLabel": "exec-job",
+                JOB: {
+                    "executorLabel": JOB,
                     "inputDefinitions": {"parameters": inputs},
                     "outputDefinitions": {
                         "artifacts": {name: artifacts[name] for name in artifacts if keep or name != OUTPUT}
                     },
                 },
             },
-            "deploymentSpec": {"executors": {"exec-job": {"container": _container(command, options)}}},
+            "deploymentSpec": {"executors": {JOB: {"container": _container(command, options)}}},
         }
     }
     if options.timeout is not None:
-        limit = {"exec-job": {"activeDeadlineSeconds": int(options.timeout)}}
+        limit = {JOB: {"activeDeadlineSeconds": int(options.timeout)}}
         document["platformSpec"] = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": limit}}}}
     return load_text(msgspec.json.encode(document).decode(), origin="hydra/launcher=cairn")
 
@@ -77,7 +77,7 @@ def job_pipeline(
 def _loop(jobs: Sequence[dict[str, Any]], options: JobOptions) -> dict[str, Any]:
     return {
         "taskInfo": {"name": LOOP},
-        "componentRef": {"name": "comp-jobs"},
+        "componentRef": {"name": LOOP},
         "parameterIterator": {"items": {"raw": msgspec.json.encode(jobs).decode()}, "itemInput": _ITEM},
         "iteratorPolicy": {"parallelismLimit": options.parallel},
     }
@@ -91,7 +91,7 @@ def _task(program: dict[str, str], options: JobOptions) -> dict[str, Any]:
     given.update({name: {"runtimeValue": {"constant": value}} for name, value in program.items()})
     task: dict[str, Any] = {
         "taskInfo": {"name": JOB},
-        "componentRef": {"name": "comp-job"},
+        "componentRef": {"name": JOB},
         "inputs": {"parameters": given},
         # A command of the machine's own is cached on request only: the inputs above are all that it depends on.
         "cachingOptions": {"enableCache": True, "cacheKey": "hydra"},

@@ -98,7 +98,8 @@ def _error_of(job: Job, record: TaskRecord | None) -> Exception:
         return StepError(f"job #{job.number} ended {state}")
     kind = getattr(errors, record.error.kind, StepError)
     made = kind if isinstance(kind, type) and issubclass(kind, CairnError) else StepError
-    return made(f"job #{job.number}: {record.error.message}", place=record.error.place, remedy=record.error.remedy)
+    remedy = f"`cairn runs logs {record.run_uid[:8]} '{record.path}'` has what it printed"
+    return made(f"job #{job.number}: {record.error.message}", remedy=record.error.remedy or remedy)
 
 
 def _read(path: Path) -> tuple[JobReturn, str]:

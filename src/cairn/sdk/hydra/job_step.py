@@ -54,11 +54,19 @@ def main(launch: Path, returned: Path, output: Path, report: Path) -> int:
     here = versions()
     if here != about["versions"]:
         return _refused(f"the job was pickled with {_said(about['versions'])}, and here is {_said(here)}")
+    from hydra.core.utils import JobStatus
+
     place = launch / RETURNS / f"{number}.pickle"
     place.unlink(missing_ok=True)
     result = _run(launch, number)
     failure = _failure(result)
-    write_whole(place, pickled(result, failure))
+    try:
+        whole = pickled(result, failure)
+    except TypeError as error:
+        result.return_value, result.status = error, JobStatus.FAILED
+        failure = f"TypeError: {error}\n"
+        whole = pickled(result, failure)
+    write_whole(place, whole)
     if failure:
         sys.stderr.write(failure)
         return 1

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
@@ -23,6 +23,7 @@ from cairn.domain.configuration import Configuration
 from cairn.domain.ids import random_uid
 from cairn.domain.runs import ImageMapping, Run, Submission
 from cairn.domain.states import RunState
+from cairn.engine.runs import MAX_NAME
 from cairn.errors import CairnError, InputRefused, RunCancelled, UnsupportedFeature
 from cairn.sdk.hydra import job_keys, job_payload
 from cairn.sdk.hydra.job_echo import JobEcho
@@ -32,6 +33,9 @@ from cairn.sdk.hydra.job_returns import Job, job_return, output_directory
 from cairn.sdk.running import turn_until_ended
 from cairn.spec.types import Pipeline
 from cairn.wiring import Cairn, open_cairn
+
+if TYPE_CHECKING:
+    from cairn.engine.loop import Engine
 
 log = logging.getLogger(__name__)
 
@@ -105,19 +109,7 @@ class Launch:
         echo = JobEcho(lambda index: self.jobs[index].number, lines=self.options.echo)
         engine = self.cairn.engine(echo.committed)
         try:
-            left = self._left_behind(pipeline) if self.options.resume else None
-            if left is not None:
-                uid = left.uid
-                self.cairn.runs.take(engine, left, renewed=True)
-                payload.write(self._directory(uid))
-                for attempt in self.cairn.records.attempts(uid) if self.options.echo else ():
-                    if not attempt.state.terminal:
-                        echo.follow(attempt)
-            else:
-                run = self._submit(pipeline, payload)
-                uid = run.uid
-                self.cairn.runs.take(engine, run, pipeline=pipeline)
-            self._announce(uid, resumed=left is not None)
+            uid = self._take_up(engine, pipeline, payload, echo) or self._begin(engine, pipeline, payload)
             turn_until_ended(engine, uid, seconds=TURN_SECONDS, between=echo.look)
             if uid in engine.lost:
                 raise engine.lost[uid]
@@ -128,23 +120,49 @@ class Launch:
             engine.close()
         return self._returns(uid)
 
+    def _begin(self, engine: Engine, pipeline: Pipeline, payload: job_payload.Payload) -> str:
+        run = self._submit(pipeline, payload)
+        self.cairn.runs.take(engine, run, pipeline=pipeline)
+        self._announce(run.uid, "runs")
+        return run.uid
+
+    def _take_up(self, engine: Engine, pipeline: Pipeline, payload: job_payload.Payload, echo: JobEcho) -> str:
+        """Have the run that the same command has left behind; its uid, "" of none. What has not begun is going to be
+        this application's jobs, what runs is let run."""
+        left = self._left_behind(pipeline) if self.options.resume else None
+        if left is None:
+            return ""
+        try:
+            self.cairn.runs.take(engine, left, renewed=True, pipeline=pipeline)
+        except InputRefused:  # the same command was started once more, and was quicker
+            return ""
+        payload.write(self._directory(left.uid))
+        for attempt in self.cairn.records.attempts(left.uid) if self.options.echo else ():
+            if not attempt.state.terminal:
+                echo.follow(attempt)
+        self._announce(left.uid, "goes on with")
+        return left.uid
+
     def pipeline(self) -> Pipeline:
         """The same for the same jobs of the same program."""
-        environments = self.cairn.environments
-        directory = job_keys.program_directory(self.function)
-        code = (
-            environments.code_digest(directory, self.options.code, job_keys.imported_sources())
-            if directory is not None
-            else "installed"
-        )
         program = {
-            "code": code,
-            "packages": environments.packages_digest(),
+            "code": self._code_digest(),
+            "packages": self.cairn.environments.packages_digest(),
             "function": job_keys.function_key(self.function),
         }
         command = job_payload.step_command(self.cairn.home.runs, keep=self.use_cache)
         inputs = [job_keys.job_inputs(job.config) for job in self.jobs]
         return job_pipeline(self._application, command, inputs, program, self.options, keep=self.use_cache)
+
+    def _code_digest(self) -> str:
+        directory = job_keys.program_directory(self.function)
+        if directory is None:
+            return "installed"
+        try:
+            return self.cairn.environments.code_digest(directory, self.options.code, job_keys.imported_sources())
+        except InputRefused as error:
+            remedy = f"{PLACE}.code names the files that the jobs' results depend on"
+            raise InputRefused(f"{error.place}: {error.message}", place=f"{PLACE}.code", remedy=remedy) from None
 
     @property
     def _application(self) -> str:
@@ -177,7 +195,12 @@ class Launch:
             settings,
             project=options.project,
             display_name=options.name or self._application,
-            labels={"hydra-job": self._application[:300], **options.labels},
+            # Batches of one sweep are runs of their own: this says which belong together.
+            labels={
+                "hydra-job": self._application[-MAX_NAME:],
+                "hydra-sweep": str(self.config.hydra.sweep.dir)[-MAX_NAME:],
+                **options.labels,
+            },
             source=os.path.abspath(sys.argv[0]) if sys.argv and os.path.isfile(sys.argv[0]) else "",
             uid=uid,
             experiment=self._experiment(),
@@ -214,8 +237,7 @@ class Launch:
     def _directory(self, uid: str) -> Path:
         return job_payload.launch_directory(self.cairn.home.runs, uid)
 
-    def _announce(self, uid: str, *, resumed: bool) -> None:
-        what = "goes on with" if resumed else "runs"
+    def _announce(self, uid: str, what: str) -> None:
         log.info("Cairn %s %d jobs: run %s of %s", what, len(self.jobs), uid[:8], self.cairn.home.root)
         for job in self.jobs:
             log.info("\t#%d : %s", job.number, " ".join(job.overrides))
