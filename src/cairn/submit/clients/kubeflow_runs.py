@@ -28,7 +28,7 @@ _ENDS = {"SUCCEEDED": SUCCEEDED, "FAILED": FAILED, "CANCELED": CANCELLED, "SKIPP
 
 
 def work(teller: Teller, request: dict[str, Any]) -> None:
-    check_reachable(request["url"])
+    check_reachable(request["url"], request.get("authority", ""))
     warnings.filterwarnings("ignore", category=FutureWarning)
     import kfp
 
@@ -65,8 +65,6 @@ def worded(error: BaseException) -> Refusal:
         return _answered(status, _told(error))
     said = sentence(str(error))
     if isinstance(error, (HTTPError, OSError)):
-        if "CERTIFICATE_VERIFY_FAILED" in said:
-            return Refusal("its certificate is not trusted: " + said, "give --authority FILE", status=2)
         return Refusal("the network does not lead there: " + said, "check the network, and try again", passing=True)
     return Refusal(f"{type(error).__name__}: {said}", "--traceback shows where it came from")
 

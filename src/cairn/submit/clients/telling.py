@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import sys
 import time
 import traceback
@@ -103,8 +104,11 @@ def watch(
         pause = min(LONGEST_WAIT, pause * WAIT_GROWS)
 
 
-def check_reachable(url: str) -> None:
-    """Client packages ask again for half a minute where nobody listens. Raises Refusal."""
+def check_reachable(url: str, authority: str = "") -> None:
+    """Client packages ask again for minutes where nobody listens, or with a certificate that they do not trust.
+
+    `authority`: PEM file; without one, what `requests` and `urllib3` trust. Raises Refusal.
+    """
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
@@ -112,11 +116,26 @@ def check_reachable(url: str) -> None:
     if parts.scheme in getproxies() and not proxy_bypass(host):
         return  # a proxy reaches it, not we
     try:
-        with socket.create_connection((host, parts.port or (443 if parts.scheme == "https" else 80)), CONNECT_SECONDS):
-            return
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
+            if parts.scheme == "https":
+                _context(authority).wrap_socket(connection, server_hostname=host).close()
+    except ssl.SSLCertVerificationError as error:
+        why = f"the certificate of {url} is not trusted: {error.verify_message}"
+        raise Refusal(why, "give --authority FILE, with the authority that has signed it", status=2) from None
     except OSError as error:
         why = error.strerror or str(error)
         raise Refusal(f"nobody answers at {url}: {why}", "check the address, and that the server runs") from None
+
+
+def _context(authority: str) -> ssl.SSLContext:
+    if authority:
+        return ssl.create_default_context(cafile=authority)
+    try:
+        import certifi
+    except ImportError:
+        return ssl.create_default_context()
+    return ssl.create_default_context(cafile=certifi.where())
 
 
 def sentence(text: str, limit: int = 600) -> str:

@@ -39,7 +39,7 @@ _ALLOWED = (
 
 def work(teller: Teller, request: dict[str, Any]) -> None:
     if request.get("url"):
-        check_reachable(request["url"])
+        check_reachable(request["url"], os.environ.get("REQUESTS_CA_BUNDLE", ""))
     from google.cloud import aiplatform  # type: ignore[import-untyped,unused-ignore]
 
     if not request.get("traceback"):
@@ -63,8 +63,6 @@ def worded(error: BaseException) -> Refusal:
     from google.auth import exceptions as auth  # type: ignore[import-untyped,unused-ignore]
 
     said = sentence(getattr(error, "message", "") or str(error))
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return Refusal("its certificate is not trusted: " + said, "give --authority FILE", status=2)
     if isinstance(error, auth.DefaultCredentialsError):
         return Refusal("there are no credentials for Google Cloud", _LOGIN, status=2)
     if isinstance(error, auth.RefreshError):
@@ -121,7 +119,14 @@ def _connect(aiplatform: Any, request: dict[str, Any]) -> None:
         more["request_metadata"] = list(request["headers"].items())
     if request.get("staging_bucket"):
         more["staging_bucket"] = request["staging_bucket"]
-    aiplatform.init(project=request["project"], location=request["region"], **more)
+    try:
+        aiplatform.init(project=request["project"], location=request["region"], **more)
+    except ValueError as error:
+        if "region" not in str(error):
+            raise
+        raise Refusal(
+            f"{request['region']!r} is no region that google-cloud-aiplatform knows", "give --region", status=2
+        ) from None
 
 
 def _job(aiplatform: Any, request: dict[str, Any], folder: str) -> Any:
