@@ -39,14 +39,14 @@ NODE = "cairn"
 
 def run_configuration(composed: Composed) -> RunConfiguration:
     """Raises ConfigurationError with file, key and the nearest key for what is unknown or of another type."""
-    return RunConfiguration(**fields(composed.cairn, Place(composed, NODE), _RUN))
+    return RunConfiguration(**fields(composed.cairn, Place(composed, NODE), RUN_KEYS))
 
 
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
 def _step(value: Any, place: Place) -> tuple[StepConfiguration, tuple[str, ...]]:
-    found = fields(value, place, _STEP)
+    found = fields(value, place, STEP_KEYS)
     warnings = found.pop("warnings", ())
     if found.get("accelerator_count") and not found.get("accelerator_type"):
         raise place.bad("has a number of accelerators and no accelerator_type")
@@ -102,7 +102,7 @@ def _without_effect(why: str) -> Fields:
 
 
 def _custom_job_spec(value: Any, place: Place) -> dict[str, Any]:
-    return fields(value, place, _CUSTOM_JOB, _CUSTOM_JOB_REFUSED)
+    return fields(value, place, CUSTOM_JOB_KEYS, _NOT_OF_STEPS)
 
 
 _MACHINE: dict[str, Fields] = {
@@ -111,7 +111,7 @@ _MACHINE: dict[str, Fields] = {
     "accelerator_count": field("accelerator_count", whole(0)),
 }
 # The arguments of google-cloud-pipeline-components' create_custom_training_job_from_component.
-_CUSTOM_JOB: dict[str, Fields] = {
+CUSTOM_JOB_KEYS: dict[str, Fields] = {
     **_MACHINE,
     "replica_count": field("replicas", whole(1)),
     "timeout": field("timeout_seconds", whole_duration),
@@ -122,7 +122,7 @@ _CUSTOM_JOB: dict[str, Fields] = {
         _without_effect("the step is no custom job of its own"),
     ),
 }
-_CUSTOM_JOB_REFUSED = {
+_NOT_OF_STEPS = {
     "service_account": "say it for the whole run, cairn.target.service_account",
     "network": "say it for the whole run, cairn.target.network",
     "reserved_ip_ranges": "say it for the whole run, cairn.target.reserved_ip_ranges",
@@ -133,7 +133,7 @@ _CUSTOM_JOB_REFUSED = {
     "nfs_mounts": "steps see the machine's own file systems",
     "persistent_resource_id": "there are no persistent resources",
 }
-_STEP: dict[str, Fields] = {
+STEP_KEYS: dict[str, Fields] = {
     "cpu": field("cpu", quantity),
     "cpu_limit": field("cpu_limit", quantity),
     "memory": field("memory", quantity),
@@ -185,7 +185,7 @@ def _images(value: Any, place: Place) -> tuple[tuple[str, str], ...]:
 
 
 def _schedule(value: Any, place: Place) -> ScheduleConfiguration:
-    found = {"cron": value} if isinstance(value, str) else fields(value, place, _SCHEDULE)
+    found = {"cron": value} if isinstance(value, str) else fields(value, place, SCHEDULE_KEYS)
     if bool(found.get("cron")) == bool(found.get("interval_seconds")):
         raise place.bad("says not when, or twice", remedy="give either cron or every")
     zone = _zone(found.get("time_zone") or "UTC", place.at("time_zone"))
@@ -214,21 +214,21 @@ def _zone(name: str, place: Place) -> ZoneInfo:
 
 
 def _sweep(value: Any, place: Place) -> SweepConfiguration:
-    found = SweepConfiguration(**fields(value, place, _SWEEP))
+    found = SweepConfiguration(**fields(value, place, SWEEP_KEYS))
     if found.goal and len(found.goal) != len(found.metric):
         raise place.at("goal").bad(f"gives {len(found.goal)} for {len(found.metric)} metrics", "give one for each")
     return found
 
 
 def _target(value: Any, place: Place) -> TargetConfiguration:
-    found = {"to": value} if isinstance(value, str) else fields(value, place, _TARGET)
+    found = {"to": value} if isinstance(value, str) else fields(value, place, TARGET_KEYS)
     to = found.get("to", "")
     if to and to not in ("vertex", "kfp") and not to.startswith(("http://", "https://")):
         raise place.at("to").bad(f"{shown(to)} is no target", "write vertex, kfp or http://HOST")
     return TargetConfiguration(**found)
 
 
-_SCHEDULE: dict[str, Fields] = {
+SCHEDULE_KEYS: dict[str, Fields] = {
     "cron": field("cron", text),
     "every": field("interval_seconds", whole_duration),
     "time_zone": field("time_zone", text),
@@ -241,14 +241,14 @@ _SCHEDULE: dict[str, Fields] = {
     "catch_up": field("catch_up", truth),
     "paused": field("paused", truth),
 }
-_SWEEP: dict[str, Fields] = {
+SWEEP_KEYS: dict[str, Fields] = {
     "metric": field("metric", several(text)),
     "goal": field("goal", several(choice("minimize", "maximize"))),
     "parallel": field("parallel", whole(0)),
     "experiment": field("experiment", text),
     "failures": field("failures", whole(-1)),
 }
-_TARGET: dict[str, Fields] = {
+TARGET_KEYS: dict[str, Fields] = {
     **{
         name: field(name, text)
         for name in (
@@ -258,7 +258,7 @@ _TARGET: dict[str, Fields] = {
     },
     "reserved_ip_ranges": field("reserved_ip_ranges", several(text)),
 }  # fmt: skip
-_RUN: dict[str, Fields] = {
+RUN_KEYS: dict[str, Fields] = {
     **{
         name: field(name, text)
         for name in ("name", "description", "experiment", "project", "pipeline_root", "executor", "notify")
