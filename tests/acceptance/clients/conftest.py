@@ -19,6 +19,7 @@ PACKAGES = {
     "aiplatform2": ("google-cloud-aiplatform>=2,<3", "kfp>=2.16", "pandas"),
     "aiplatform1": ("google-cloud-aiplatform>=1.150,<2", "kfp>=2.16", "pandas"),
     "kfp": ("kfp>=2.17",),
+    "components": ("google-cloud-pipeline-components>=2.20,<3",),  # with aiplatform and kfp
     "storage": ("google-cloud-storage>=3", "gcsfs"),
 }
 
@@ -138,6 +139,12 @@ def guarded(tmp_path_factory) -> Iterator[tuple[Installation, str]]:
     made = Installation(_home(tmp_path_factory), CAIRN_SERVER_AUTHENTICATION="required")
     yield made, made.serve("--tls", "local")
     made.close()
+
+
+@pytest.fixture(scope="session")
+def installation_at() -> Callable[..., Installation]:
+    """An installation on a home that a test has prepared; whoever asks closes it."""
+    return Installation
 
 
 @pytest.fixture
