@@ -61,20 +61,36 @@ class SweepView:
 
     def composing(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if done < total and now - self._said.get("", self._began) >= _COMPOSING_SECONDS:
+        if done == 1:
+            self._said[""] = now
+        if done < total and now - self._said[""] >= _COMPOSING_SECONDS:
             self._said[""] = now
             self.say(f"composing: {done} of {words.plural(total, 'job')}")
 
     def started(self, number: int, overrides: Sequence[str], run: Run) -> None:  # noqa: ARG002 - the watcher's signature
         self.going[number] = self._combination(overrides)
 
-    def ended(self, number: int, overrides: Sequence[str], run: Run | None, metrics: Sequence[float | None]) -> None:
+    def taken(self, count: int, failed: int) -> None:
+        self.done[RunState.SUCCEEDED] = self.done.get(RunState.SUCCEEDED, 0) + count - failed
+        if failed:
+            self.done[RunState.FAILED] = self.done.get(RunState.FAILED, 0) + failed
+        told = f", {failed} of them failed" if failed else ""
+        self.say(f"{words.plural(count, 'job')} ended before{told}  [{sum(self.done.values())}/{max(self.total, 1)}]")
+
+    def ended(
+        self, number: int, overrides: Sequence[str], run: Run | None, metrics: Sequence[float | None], reason: str
+    ) -> None:
         self.going.pop(number, None)
         state = run.state if run is not None else RunState.FAILED
-        self.done[state] = self.done.get(state, 0) + 1
+        if run is not None:
+            self.done[state] = self.done.get(state, 0) + 1
         if self.quiet:
             return
-        told = [f"#{number}", self._combination(overrides), self._paint(state.lower(), _STYLES.get(state, "dim"))]
+        told = [
+            f"#{number}",
+            self._combination(overrides),
+            self._paint(state.lower(), _STYLES.get(state, "dim")) if run is not None else "",
+        ]
         if run is not None and run.end_time and run.start_time:
             told.append(words.duration((run.end_time - run.start_time) / 1e6))
         told += [
@@ -83,7 +99,8 @@ class SweepView:
             if value is not None
         ]
         if run is not None and run.error is not None and state is RunState.FAILED:
-            told.append(output.one_line(run.error.message, 200))
+            reason = run.error.message
+        told.append(output.one_line(reason, 200))
         self.say("  ".join(filter(None, told)) + f"  [{sum(self.done.values())}/{max(self.total, 1)}]")
 
     def say(self, text: str) -> None:

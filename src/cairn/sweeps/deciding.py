@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +28,7 @@ _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 _BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 _HYDRAS_DIRECTORY = "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}"
 _SEEDS = ("seed", "random_seed")
+_USERS = ("params", "search_space")  # of a sweeper: what stands there are the user's keys
 
 
 class Runner(Protocol):
@@ -186,7 +186,7 @@ class Decider:
 
 
 def _unseeded(node: Any) -> Iterator[tuple[DictConfig, str]]:
-    if not isinstance(node, DictConfig) or OmegaConf.is_missing(node, ""):
+    if not isinstance(node, DictConfig) or node._is_none() or node._is_missing() or node._is_interpolation():
         return
     for key in list(node):
         if OmegaConf.is_missing(node, key):
@@ -194,5 +194,5 @@ def _unseeded(node: Any) -> Iterator[tuple[DictConfig, str]]:
         value = node._get_node(key)
         if key in _SEEDS and node.get(key) is None:
             yield node, str(key)
-        elif isinstance(value, DictConfig) and not re.fullmatch("params", str(key)):
+        elif isinstance(value, DictConfig) and key not in _USERS:
             yield from _unseeded(value)

@@ -30,6 +30,7 @@ from cairn.sweeps.types import LABEL, Definition, Sweep, SweepState
 
 TURN_SECONDS = 0.5
 ASKED_SECONDS = 0.5  # between two looks at whether another process asks for the end
+COUNTED_SECONDS = 2.0  # between two writings of how far it is
 AT_ONCE = 16  # runs in the engine at once, at least; steps are admitted by the machine's ledger
 _PER_CORE = 4
 
@@ -49,8 +50,12 @@ class Watcher(Protocol):
     def started(self, number: int, overrides: Sequence[str], run: Run) -> None: ...
 
     def ended(
-        self, number: int, overrides: Sequence[str], run: Run | None, metrics: Sequence[float | None]
-    ) -> None: ...
+        self, number: int, overrides: Sequence[str], run: Run | None, metrics: Sequence[float | None], reason: str
+    ) -> None:
+        """`reason`: why there is no run."""
+
+    def taken(self, count: int, failed: int) -> None:
+        """So many jobs of this batch had ended before."""
 
     def say(self, text: str) -> None: ...
 
@@ -101,6 +106,7 @@ class Plan(msgspec.Struct):
     submission: Submission | None = None
     renewed: bool = False
     refused: str = ""  # why it has no run
+    left: bool = False  # so many have failed that it is not started
 
 
 class SweepRunner:
@@ -144,7 +150,7 @@ class SweepRunner:
         self._experiment = ""
         self._answered = 0
         self._asked = False
-        self._next_look = 0.0
+        self._next_look = self._next_count = 0.0
         self._mismatched = False
 
     # --- what Hydra's launcher calls ---------------------------------------------------------------------------------
@@ -166,6 +172,8 @@ class SweepRunner:
     def finish(self, error: str = "") -> Sweep:
         """The sweeper is done, or will not go on."""
         counts = self.counts()
+        if counts.get("PENDING") and not error and not self._asked:
+            error = f"{counts['PENDING']} not started, as {words_of(self._failures())} failed"
         state = SweepState.SUCCEEDED if set(counts) <= {"SUCCEEDED"} and not error else SweepState.FAILED
         if self._asked:
             state = SweepState.CANCELLED
@@ -174,7 +182,8 @@ class SweepRunner:
     def counts(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for plan in self.plans:
-            state = str(plan.run.state) if plan.run is not None else "FAILED" if plan.refused else "PENDING"
+            waits = plan.left or not plan.refused
+            state = str(plan.run.state) if plan.run is not None else "PENDING" if waits else "FAILED"
             found[state] = found.get(state, 0) + 1
         return found
 
@@ -256,9 +265,9 @@ class SweepRunner:
 
     def _run(self, batch: list[Plan]) -> None:
         waiting = deque(plan for plan in batch if not _ended(plan))
-        for plan in batch:
-            if _ended(plan):
-                self._tell(plan)
+        done = [plan for plan in batch if _ended(plan)]
+        if done:
+            self.watcher.taken(len(done), sum(map(_failed, done)))
         going: dict[str, Plan] = {}
         try:
             while waiting or going:
@@ -280,7 +289,7 @@ class SweepRunner:
         while waiting and len(going) < limit and not self._asked:
             plan = waiting.popleft()
             if self._failed_enough():
-                plan.refused = f"not started: {self._failures()} of the jobs have failed"
+                plan.refused, plan.left = f"not started: {words_of(self._failures())} failed", True
                 self._tell(plan)
                 continue
             self._start(plan, going)
@@ -311,6 +320,8 @@ class SweepRunner:
             plan.run = self.engine.finished.pop(uid)
             plan.renewed = False
             self._tell(plan)
+            if self.service.clock.monotonic() >= self._next_count:
+                self._note_counts()
 
     def _heed(self) -> None:
         """Ctrl-C here, or `cairn sweeps cancel` elsewhere."""
@@ -333,9 +344,9 @@ class SweepRunner:
     def _cancelled(self) -> RunCancelled:
         if self.begun:
             self._end(SweepState.CANCELLED, "")
-        short = self.sweep.id[:8]
-        remedy = f"`cairn sweeps resume {short}` goes on with it" if self.begun else ""
-        return RunCancelled(f"sweep {short} was cancelled", remedy=remedy)
+            short = self.sweep.id[:8]
+            return RunCancelled(f"sweep {short} was cancelled", remedy=f"`cairn sweeps resume {short}` goes on with it")
+        return RunCancelled("cancelled; nothing was started")
 
     def _end(self, state: SweepState, error: str) -> Sweep:
         now = self.service.clock.now()
@@ -345,20 +356,21 @@ class SweepRunner:
         return self.sweep
 
     def _note_counts(self) -> None:
+        self._next_count = self.service.clock.monotonic() + COUNTED_SECONDS
         if self.counts() != self.sweep.counts:
             self.sweep = self.service.change(self.sweep, counts=self.counts())
 
     # --- what became of them -----------------------------------------------------------------------------------------
 
     def _failures(self) -> int:
-        return sum(_failed(plan) for plan in self.plans)
+        return sum(_failed(plan) and not plan.left for plan in self.plans)
 
     def _failed_enough(self) -> bool:
         allowed = self.sweep.configuration.failures
         return 0 <= allowed < self._failures()
 
     def _tell(self, plan: Plan) -> None:
-        self.watcher.ended(plan.number, plan.overrides, plan.run, self._metrics(plan))
+        self.watcher.ended(plan.number, plan.overrides, plan.run, self._metrics(plan), plan.refused)
 
     def _metrics(self, plan: Plan) -> tuple[float | None, ...]:
         if plan.run is None or plan.run.state is not RunState.SUCCEEDED or not self.sweep.configuration.metric:
@@ -397,7 +409,7 @@ def drive(runner: SweepRunner) -> Sweep:
         if left <= 0:
             return runner.finish()
         name = runner.decider.sweeper_name
-        return runner.finish(f"{name} goes no further after a batch with a failed job: {left} jobs were not started")
+        return runner.finish(f"{name} goes no further after a batch with a failed job: {left} not started")
     except CairnError as error:
         # What the sweeper or a later batch's configuration was refused for ends it; what the records refused does not.
         if runner.begun and isinstance(error, InputRefused) and not isinstance(error, Conflict):
@@ -408,6 +420,10 @@ def drive(runner: SweepRunner) -> Sweep:
 
 def request_of(sweep: str, number: int, overrides: Sequence[str]) -> str:
     return f"sweep/{sweep}/{number}/{xxhash.xxh3_64_hexdigest(chr(0).join(overrides).encode())}"
+
+
+def words_of(jobs: int) -> str:
+    return "1 job has" if jobs == 1 else f"{jobs} jobs have"
 
 
 def _by_number(runs: Sequence[Run]) -> dict[int, dict[str, Run]]:
@@ -423,4 +439,5 @@ def _ended(plan: Plan) -> bool:
 
 
 def _failed(plan: Plan) -> bool:
-    return bool(plan.refused) or (plan.run is not None and plan.run.state in (RunState.FAILED, RunState.CANCELLED))
+    """Not one that is to be tried again."""
+    return bool(plan.refused) or (_ended(plan) and plan.run is not None and plan.run.state is not RunState.SUCCEEDED)

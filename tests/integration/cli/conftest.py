@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ class Result:
 class CommandLine:
     """`cli("runs", "list")` runs a command to its end; `cli.start(…)` leaves it running."""
 
-    def __init__(self, home, work):
-        self.home, self.work = home, work
+    def __init__(self, home, work, python=sys.executable):
+        self.home, self.work, self.python = home, work, python
         self.variables = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CAIRN_")},
             "CAIRN_HOME": str(home),
@@ -39,7 +40,7 @@ class CommandLine:
         }
 
     def command(self, *arguments):
-        return [sys.executable, "-m", "cairn", *map(str, arguments)]
+        return [str(self.python), "-m", "cairn", *map(str, arguments)]
 
     def start(self, *arguments, **more):
         return subprocess.Popen(
@@ -118,6 +119,49 @@ def shared_home(tmp_path_factory, missing_service):
 @pytest.fixture
 def cli(shared_home, tmp_path):
     return CommandLine(shared_home, tmp_path)
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A home of the test's own, without environments: for steps that are the machine's own. `bare(python)`: cairn in
+    another interpreter."""
+    return lambda python=sys.executable: CommandLine(tmp_path / "home", tmp_path, python)
+
+
+@pytest.fixture
+def swept(bare):
+    """`swept()`: sweeps of `swept.yaml`, whose steps tell what is executed."""
+    return lambda python=sys.executable: Swept(bare(python))
+
+
+class Swept:
+    """`sweep("x=1,2")` is `cairn run -m` to its end; `executions()` counts the lines that steps have written."""
+
+    def __init__(self, cli):
+        self.cli, self.trace = cli, cli.work / "steps.trace"
+        groups = cli.work / "conf" / "model"
+        groups.mkdir(parents=True)
+        for size, name in enumerate(("small", "big"), start=1):
+            (groups / f"{name}.yaml").write_text(f"size: {size}\n")
+        self.config = cli.work / "conf" / "config.yaml"
+        self.config.write_text(
+            f"defaults: [{{model: small}}, _self_]\nx: 1\nlr: 0.1\npause: 0\ntrace: {self.trace}\n"
+            "cairn:\n  sweep: {metric: score, goal: maximize, experiment: '', failures: -1, parallel: 0}\n"
+        )
+
+    def words(self, *overrides):
+        pipeline = PIPELINES / "swept.yaml"
+        return ["run", pipeline, "--image", "*=host", "--config-dir", self.config.parent, "-m", *overrides]
+
+    def __call__(self, *overrides, as_json=True):
+        return self.cli(*self.words(*overrides), *(["--json"] if as_json else []))
+
+    def start(self, *overrides):
+        return self.cli.start(*self.words(*overrides), "--json")
+
+    def executions(self, *names):
+        found = Counter(self.trace.read_text().split("\n")[:-1]) if self.trace.exists() else Counter()
+        return {name: found[name] for name in names} if names else dict(found)
 
 
 @pytest.fixture
