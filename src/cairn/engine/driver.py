@@ -171,6 +171,8 @@ class Driver:
             create_time=self.run.create_time,
             schedule_time=self.run.schedule_time or self.run.create_time,
             workspace_path=self._workspace,
+            project=self.run.project,
+            location=self.run.location,
         )
 
     def _import(self, task: TaskNode, inputs: TaskInputs) -> Finished:

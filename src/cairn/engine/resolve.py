@@ -31,6 +31,8 @@ Substitute = Callable[[Value, Mapping[str, Value]], Value]
 
 StatusOf = Callable[[TaskNode], dict[str, Any]]
 
+_OF_THE_RUN = "{{$.pipeline_"  # in a component's default: Google's components have the project and region of the run so
+
 
 def resolve_inputs(task: TaskNode, unspill: Unspill, substitute: Substitute, status_of: StatusOf) -> TaskInputs:
     """The task's inputs by name. An input that has no value and needs none is left out.
@@ -57,7 +59,7 @@ def resolve_inputs(task: TaskNode, unspill: Unspill, substitute: Substitute, sta
         if selector:
             value = _select(name, selector, value)
         values[name] = coerce(value, declared[name].type) if name in declared else value
-    _fill(task, values, declared)
+    _fill(task, values, declared, substitute)
     artifacts: dict[str, tuple[Artifact, ...]] = {}
     for name, artifact_binding in task.spec.artifacts.items():
         found = _artifacts(task, artifact_binding)
@@ -69,7 +71,9 @@ def resolve_inputs(task: TaskNode, unspill: Unspill, substitute: Substitute, sta
     return TaskInputs(values, artifacts)
 
 
-def _fill(task: TaskNode, values: dict[str, Value], declared: Mapping[str, ParameterInput]) -> None:
+def _fill(
+    task: TaskNode, values: dict[str, Value], declared: Mapping[str, ParameterInput], substitute: Substitute
+) -> None:
     for name, wanted in declared.items():
         if name in values and values[name] is not None:
             continue
@@ -77,7 +81,8 @@ def _fill(task: TaskNode, values: dict[str, Value], declared: Mapping[str, Param
         if wanted.type is ParameterType.TASK_CONFIG:
             values[name] = task_config(task)
         elif wanted.has_default and wanted.default is not None:
-            values[name] = wanted.default
+            of_the_run = isinstance(wanted.default, str) and _OF_THE_RUN in wanted.default
+            values[name] = substitute(wanted.default, values) if of_the_run else wanted.default
         elif not wanted.optional and not wanted.has_default and not _iterated(task, name):
             raise StepError(f"input parameter {name!r} has no value: {_why(task, task.spec.parameters.get(name))}")
 

@@ -27,6 +27,13 @@ _NAMES = {
     "pipeline_task_uuid": "task_uuid",
     "pipeline_root": "pipeline_root",
     "workspace_path": "workspace_path",
+    # Of Vertex AI alone; what google-cloud-pipeline-components has as defaults.
+    "pipeline_google_cloud_project_id": "project",
+    "pipeline_google_cloud_location": "location",
+    "pipeline_service_account": "nothing",
+    "pipeline_network": "nothing",
+    "pipeline_persistent_resource_id": "nothing",
+    "pipeline_encryption_key_name": "nothing",
 }
 _KEY = r"\[(?:''(.+?)''|'(.+?)'|\"(.+?)\")\]"
 _WORD = re.compile(r"\{\{\$(.*?)\}\}", re.DOTALL)
@@ -70,7 +77,8 @@ class PlaceholderContext:
 
     `executor_input` is the ExecutorInput as JSON: `inputs.parameterValues`, `inputs.artifacts.NAME.artifacts[]`,
     `outputs.parameters.NAME.outputFile`, `outputs.artifacts.NAME.artifacts[]`, `outputs.outputFile`.
-    `path_of` gives the path that the step sees for a URI. Times are microseconds since the Unix epoch.
+    `path_of` gives the path that the step sees for a URI. Times are microseconds since the Unix epoch. `nothing` is
+    what a run here has none of: a service account, a network.
     """
 
     __slots__ = (
@@ -80,8 +88,11 @@ class PlaceholderContext:
         "job_name",
         "job_resource_name",
         "job_uuid",
+        "location",
+        "nothing",
         "path_of",
         "pipeline_root",
+        "project",
         "schedule_time",
         "task_name",
         "task_uuid",
@@ -102,6 +113,8 @@ class PlaceholderContext:
         create_time: int = 0,
         schedule_time: int = 0,
         workspace_path: str = "",
+        project: str = "",
+        location: str = "",
     ) -> None:
         self.executor_input = executor_input
         self.path_of = path_of
@@ -114,6 +127,9 @@ class PlaceholderContext:
         self.create_time = create_time
         self.schedule_time = schedule_time
         self.workspace_path = workspace_path
+        self.project = project
+        self.location = location
+        self.nothing = ""
         self._text = ""
 
     def text(self, text: str) -> str:

@@ -84,6 +84,8 @@ def test_the_launchers_jobs_are_steps_with_their_own_outputs(
     assert Path(training.outputs.artifacts["model_dir"][0].uri).read_text() == "data:xx"
     (made,) = json.loads(str(training.outputs.parameters["gcp_resources"]))["resources"]
     assert made == {"resourceType": "CustomJob", "resourceUri": f"cairn:runs/{ended.uid}/tasks/{training.uid}"}
+    assert training.inputs.parameters["location"] == ended.location  # a placeholder in the component's default
+    assert training.inputs.parameters["persistent_resource_id"] == ""
     asked = {attempt.path: attempt.resources for attempt in cairn.records.attempts(ended.uid)}
     assert (asked["custom-training-job-2"].cpu_millis, asked["custom-training-job-2"].memory_bytes) == (250, 1 << 30)
     warned = "\n".join(ended.warnings)

@@ -48,6 +48,8 @@ def context():
         create_time=1_700_000_000_123_456,
         schedule_time=1_700_000_060_000_000,
         workspace_path="/kfp-workspace",
+        project="acme",
+        location="europe-west4",
     )
 
 
@@ -80,6 +82,8 @@ def context():
         ("{{$.outputs.output_file}}", "/tmp/output_metadata.json"),
         ("{{$.outputMetadataUri}}", "/tmp/output_metadata.json"),
         ("{{$.pipeline_job_name}} {{$.pipeline_job_uuid}}", "job-1 uuid-1"),
+        ("{{$.pipeline_google_cloud_project_id}}/{{$.pipeline_google_cloud_location}}", "acme/europe-west4"),
+        ("<{{$.pipeline_service_account}}{{$.pipeline_network}}>", "<>"),
         ("{{$.pipeline_job_resource_name}}", "projects/p/job-1"),
         ("{{$.pipeline_task_name}} {{$.pipeline_task_uuid}}", "train uuid-2"),
         ("{{$.pipeline_root}}{{$.workspace_path}}", "gs://root/kfp-workspace"),
