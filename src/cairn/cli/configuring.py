@@ -89,10 +89,7 @@ def composed(asked: Asked) -> Composed:
     """Raises ConfigurationError."""
     from cairn.config.composing import compose
 
-    found = compose(asked.directory, asked.name, asked.overrides, imports=asked.imports)
-    for warning in found.warnings:
-        output.warn(warning)
-    return found
+    return compose(asked.directory, asked.name, asked.overrides, imports=asked.imports)
 
 
 def show(asked: Asked, *, as_json: bool) -> int:

@@ -70,8 +70,6 @@ def run(
     )  # fmt: skip
     if asked is not None and asked.cfg:
         return configuring.show(asked, as_json=as_json)
-    if multirun and detach:
-        raise InputRefused("a sweep is driven from where it was started", place="--detach", remedy="leave it out")
     composed = configuring.composed(asked) if asked is not None and not asked.multirun else None
     with opened(executor or _said_executor(composed)) as cairn:
         source = pipeline_source(cairn, pipeline, with_trace=with_trace)
@@ -90,9 +88,11 @@ def run(
         else:
             given = replace(given, parameters=read_parameters_file(params_file) if params_file else {})
             said_by_flags = settings_of_flags(flags, executor=executor)
-            if composed is None:
+            if composed is None or composed.sweeping:
                 from cairn.cli.sweeps import run_sweep
 
+                if detach:
+                    raise InputRefused("a sweep is driven from where it was started", place="--detach")
                 return run_sweep(cairn, source, given, asked, flags=said_by_flags, as_json=as_json, quiet=quiet)
             meant = configuring.configured(cairn, source, composed, given, flags=said_by_flags)
             read, submission = meant.pipeline, meant.submission

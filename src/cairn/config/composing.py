@@ -36,7 +36,8 @@ class Composed(msgspec.Struct, frozen=True):
     JSON values: an Enum is its name, a path its text, bytes their base64.
 
     `files` are what was merged, in that order: (file, the package it went to); `places.place_of` finds a key in them.
-    `warnings` are Hydra's own.
+    `warnings` are Hydra's own, and of `${hydra:…}` that has no value here. `sweeping`: the configuration itself says
+    hydra.mode=MULTIRUN.
     """
 
     configuration: Configuration
@@ -45,6 +46,7 @@ class Composed(msgspec.Struct, frozen=True):
     primary: str
     files: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    sweeping: bool = False
 
 
 def compose(
@@ -57,6 +59,24 @@ def compose(
     """
     with Composer(directory, name, imports=imports) as composer:
         return composer.compose(overrides)
+
+
+def recomposed(configuration: Configuration) -> Composed:
+    """What a run was configured with, of what is recorded with it: nothing is read again, whoever edited the files.
+
+    Raises ConfigurationError where a resolver is not at hand.
+    """
+    from cairn.config import loading
+
+    primary = f"{configuration.directory}/{configuration.name}.yaml"
+    try:
+        values = loading.resolved_text(configuration.text, configuration.name)
+    except Exception as error:  # of a resolver that an import registered, or a variable that is gone
+        raise ConfigurationError(
+            f"what is recorded cannot be resolved again: {str(error).splitlines()[0]}", place=primary
+        ) from error
+    cairn = values.pop(RESERVED, None) or {}
+    return Composed(configuration, values, cairn, primary)
 
 
 class Composer:
@@ -115,7 +135,15 @@ class Composer:
             sweep=sweep,
             job=job,
         )
-        return Composed(recorded, values, cairn or {}, self.loader.primary, self.loader.files, self.loader.warnings)
+        return Composed(
+            recorded,
+            values,
+            cairn or {},
+            self.loader.primary,
+            self.loader.files,
+            self.loader.warnings,
+            sweeping=str(config.hydra.mode) == "RunMode.MULTIRUN",
+        )
 
 
 def digest_of(values: dict[str, Any], cairn: dict[str, Any]) -> str:

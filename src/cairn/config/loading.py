@@ -29,6 +29,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from hydra.version import VersionBase, setbase
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import MissingMandatoryValue
 
 from cairn.config.importing import import_all
 from cairn.errors import CairnError
@@ -169,20 +170,46 @@ class Loader:
             job = job_config(config)
             text = OmegaConf.to_yaml(job)
             HydraConfig.instance().set_config(config)
-            plain: dict[str, Any] = _plain(OmegaConf.to_container(job, resolve=True))
+            with self._unknown_told():
+                plain: dict[str, Any] = _plain(OmegaConf.to_container(job, resolve=True))
             return plain, text
+
+    @contextmanager
+    def _unknown_told(self) -> Iterator[None]:
+        """Hydra gives null for what it knows only where a program runs, such as `${hydra:runtime.output_dir}`."""
+        unknown: dict[str, None] = {}
+
+        def of_hydra(path: str) -> Any:
+            node: Any = HydraConfig.get()
+            try:
+                return OmegaConf.select(node, path, throw_on_missing=True)
+            except MissingMandatoryValue:
+                unknown[path] = None
+                return None
+
+        OmegaConf.register_new_resolver("hydra", of_hydra, replace=True)
+        try:
+            yield
+        finally:
+            setup_globals()
+        self.warnings += tuple(
+            f"${{hydra:{path}}} is null here: Hydra knows it only where a program runs" for path in unknown
+        )
 
     def shown(self, config: DictConfig, part: str, overrides: Sequence[str], *, resolve: bool) -> tuple[str, Any]:
         """What `--cfg job|hydra|all` shows. Raises ConfigurationError."""
         with self.telling(overrides), hydra_of_ours(self.name):
             HydraConfig.instance().set_config(config)
+            OmegaConf.set_readonly(config.hydra, None)
             chosen = config
             if part == "job":
                 chosen = job_config(config)
             elif part == "hydra":
                 chosen = OmegaConf.masked_copy(config, ["hydra"])
                 chosen.hydra._set_parent(config)
-            return OmegaConf.to_yaml(chosen, resolve=resolve), _plain(OmegaConf.to_container(chosen, resolve=resolve))
+            if resolve:
+                OmegaConf.resolve(chosen)
+            return OmegaConf.to_yaml(chosen), _plain(OmegaConf.to_container(chosen))
 
     @contextmanager
     def telling(self, overrides: Sequence[str]) -> Iterator[None]:
@@ -220,6 +247,18 @@ def job_config(config: DictConfig) -> DictConfig:
     with open_dict(job):
         job.pop("hydra", None)
     return job
+
+
+def resolved_text(text: str, name: str) -> dict[str, Any]:
+    """A job's configuration, as YAML, resolved; what it takes from `hydra` is null. Raises what OmegaConf raises."""
+    with hydra_of_ours(name):
+        config = OmegaConf.create(text)
+        OmegaConf.register_new_resolver("hydra", lambda path: None, replace=True)  # noqa: ARG005 - called by name
+        try:
+            plain: dict[str, Any] = _plain(OmegaConf.to_container(config, resolve=True))
+        finally:
+            setup_globals()
+        return plain
 
 
 def _plain(value: Any) -> Any:

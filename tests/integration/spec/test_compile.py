@@ -147,3 +147,40 @@ def test_kfps_word_on_its_default_image_is_left_out_and_other_warnings_are_not(w
     said = capfd.readouterr().err
     assert "my own word" in said
     assert "base_image" not in said
+
+
+FACTORY = (
+    STEP
+    + """
+def build(cfg):
+    @dsl.pipeline(name="made-" + cfg["name"])
+    def made():
+        for number in range(cfg["steps"]):
+            add(a=number)
+    return made
+
+def settings(config):  # beside components, one that makes no pipeline is passed over
+    return config
+"""
+)
+
+
+def test_a_function_makes_the_pipeline_of_a_configuration(write, kfp_python):
+    path = write(FACTORY)
+    made = compile_source(path, python=kfp_python, configuration={"name": "x", "steps": 2})
+    pipeline = load_text(made.text, origin="x")
+    assert (pipeline.name, len(pipeline.root.dag.tasks), made.configured) == ("made-x", 2, True)
+    alone = compile_source(path, function="add", python=kfp_python, configuration={"name": "x"})
+    assert not alone.configured
+    with pytest.raises(CompileError, match="build makes the pipeline of a configuration, and none is given") as caught:
+        compile_source(path, python=kfp_python)
+    assert "--config-dir" in caught.value.remedy
+
+
+def test_a_function_that_makes_no_pipeline_is_refused(write, kfp_python):
+    path = write(FACTORY)
+    with pytest.raises(CompileError, match="settings returned dict, no pipeline"):
+        compile_source(path, function="settings", python=kfp_python, configuration={})
+    with pytest.raises(CompileError, match="KeyError: 'name'") as caught:
+        compile_source(path, function="build", python=kfp_python, configuration={})
+    assert caught.value.place == f"{path}:9"

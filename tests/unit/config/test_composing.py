@@ -5,9 +5,10 @@ import subprocess
 import sys
 import textwrap
 
+import msgspec
 import pytest
 
-from cairn.config.composing import Composer, compose, digest_of
+from cairn.config.composing import Composer, compose, digest_of, recomposed
 from cairn.errors import ConfigurationError
 
 FILES = {
@@ -229,3 +230,26 @@ def test_hydra_is_not_imported_before_something_is_composed():
     program = "import sys, cairn.config.composing, cairn.cli.run, cairn.engine.sources; print('hydra' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_what_hydra_knows_only_where_a_program_runs_is_warned_about(tmp_path):
+    write(tmp_path, {"config.yaml": "out: ${hydra:runtime.output_dir}/x\nname: ${hydra:job.name}\n"})
+    found = compose(tmp_path)
+    assert found.values["name"] == "config"
+    assert found.warnings == ("${hydra:runtime.output_dir} is null here: Hydra knows it only where a program runs",)
+
+
+def test_a_configuration_may_ask_for_a_sweep_itself(conf):
+    assert compose(conf, "config", ["hydra.mode=MULTIRUN"]).sweeping
+    assert not compose(conf).sweeping
+
+
+def test_a_recorded_configuration_is_resolved_again_without_its_files(conf, monkeypatch):
+    first = compose(conf, "config", ["train.lr=0.5", "chosen=x"])
+    (conf / "config.yaml").unlink()
+    again = recomposed(first.configuration)
+    assert (again.values, again.cairn, again.primary) == (first.values, first.cairn, first.primary)
+    lost = msgspec.structs.replace(first.configuration, text="a: ${gone:1}\n")
+    with pytest.raises(ConfigurationError, match="Unsupported interpolation type gone") as caught:
+        recomposed(lost)
+    assert caught.value.place == str(conf / "config.yaml")

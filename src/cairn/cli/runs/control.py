@@ -10,7 +10,7 @@ import msgspec
 
 from cairn.cli import options, output
 from cairn.cli.opening import opened
-from cairn.cli.run import execute, leave, read_parameters, read_pipeline, source_name
+from cairn.cli.run import execute, leave, pipeline_source, read_parameters, source_name
 from cairn.domain.states import RunState
 from cairn.engine import report
 from cairn.errors import InputRefused
@@ -18,6 +18,7 @@ from cairn.errors import InputRefused
 if TYPE_CHECKING:
     from cairn.domain.configuration import Configuration
     from cairn.domain.runs import Run
+    from cairn.spec.types import Pipeline
     from cairn.wiring import Cairn
 
 CANCEL_SECONDS = 60.0
@@ -111,7 +112,7 @@ def resume(
         _refuse_held(cairn, run)
         if detach:
             return _resume_detached(cairn, run, changed=bool(pipeline) or no_cache, as_json=as_json)
-        edited = read_pipeline(cairn, pipeline, with_trace=with_trace) if pipeline else None
+        edited = _edited(cairn, run, pipeline, with_trace=with_trace) if pipeline else None
         if run.state is RunState.SUCCEEDED and edited is None:
             raise InputRefused(
                 f"run {run.job_id} has succeeded: there is nothing to go on with",
@@ -210,6 +211,19 @@ def clone(
         if detach:
             return leave(cairn, accepted, as_json=as_json)
         return execute(cairn, accepted, pipeline, as_json=as_json, quiet=quiet, with_trace=with_trace)
+
+
+def _edited(cairn: Cairn, run: Run, pipeline: str, *, with_trace: bool) -> Pipeline:
+    """With what the run's own configuration says of steps."""
+    source = pipeline_source(cairn, pipeline, with_trace=with_trace)
+    if run.configuration is None:
+        return source.pipeline()
+    from cairn.config.composing import recomposed
+    from cairn.domain.runs import RunSettings, Submission
+    from cairn.engine.configuring import configured_run
+
+    given = Submission(report.read_outputs(run.parameters, cairn.store))
+    return configured_run(source, recomposed(run.configuration), given, defaults=RunSettings()).pipeline
 
 
 def _its_own(run: Run) -> Configuration | None:
