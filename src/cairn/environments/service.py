@@ -35,6 +35,7 @@ class UvEnvironments:
 
     def __init__(self, home: Home, settings: EnvironmentsSettings | None = None) -> None:
         self.settings = settings or EnvironmentsSettings()
+        self._home = home.root
         self.catalogue = Catalogue(home.environments)
         self.builder = Builder(self.catalogue, home.cache, self.settings)
         self._ready: dict[str, Environment] = {}
@@ -130,7 +131,7 @@ class UvEnvironments:
 
     def code_digest(self, directory: Path, patterns: Sequence[str], others: Iterable[Path]) -> str:
         """Of the files that a program of the user's is made of: `program_files.code_digest`."""
-        return program_files.code_digest(directory, patterns, others)
+        return program_files.code_digest(directory, patterns, others, home=self._home)
 
     def packages_digest(self) -> str:
         """Of this interpreter and the distributions that it finds."""

@@ -43,6 +43,15 @@ def test_what_hydra_writes_is_not_code(program):
     assert code_digest(program, (), ()) != before
 
 
+def test_a_home_among_the_sources_is_not_code(program):
+    home = program / "cairn"
+    before = code_digest(program, (), (), home=home)
+    home.mkdir()
+    (home / "cairn.db").write_text("records")
+    assert code_digest(program, (), (), home=home) == before
+    assert code_digest(program, (), ()) != before
+
+
 def test_patterns_say_what_the_code_is(program):
     only = code_digest(program, ("*.py",), ())
     without = code_digest(program, ("!data",), ())

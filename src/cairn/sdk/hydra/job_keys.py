@@ -54,6 +54,11 @@ def task_configuration(config: DictConfig) -> DictConfig:
     return task
 
 
+def configuration_digest(task: DictConfig) -> str:
+    """The same digest, the same values."""
+    return xxhash.xxh3_128_hexdigest(msgspec.json.encode(_plain(_resolved(task)), order="sorted"))
+
+
 def _resolved(task: DictConfig) -> Any:
     """A configuration that cannot be resolved as a whole (a `???` that the job may never read) counts as written."""
     try:

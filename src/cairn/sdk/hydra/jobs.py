@@ -225,13 +225,14 @@ class Launch:
         return self.cairn.experiments.create(wanted).id
 
     def _configuration(self) -> Configuration:
-        hydra = self.config.hydra
+        hydra, task = self.config.hydra, job_keys.task_configuration(self.config)
         sources = [str(each.path) for each in hydra.runtime.config_sources if each.provider == "main"]
         return Configuration(
             directory=next(iter(sources), ""),
             name=str(hydra.job.config_name or ""),
             overrides=tuple(hydra.overrides.task),
-            text=OmegaConf.to_yaml(job_keys.task_configuration(self.config)),
+            digest=job_keys.configuration_digest(task),
+            text=OmegaConf.to_yaml(task),
         )
 
     def _directory(self, uid: str) -> Path:
