@@ -103,6 +103,7 @@ class _Steps:
         self.executors: dict[str, Any] = value_of(value_of(self.spec, "deploymentSpec", {}), "executors", {})
         self.wanted = self._matched(steps)
         self.kinds = _Kinds()
+        self.numbers: dict[str, str] = {}
         self.steps: dict[tuple[str, str], StepConfiguration] = {}  # (component, kind) → what its executor is to be
         self.tasks: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}  # … of a pipeline: task → (kind, its own)
 
@@ -208,7 +209,8 @@ class _Steps:
                 changed[task_name] = (kind, own)
         if not changed:
             return ""
-        kind = json.dumps(changed, sort_keys=True)
+        # A number for each: the text of one inside the text of another would double with every level.
+        kind = self.numbers.setdefault(json.dumps(changed, sort_keys=True), f"{len(self.numbers) + 1}")
         self.tasks[name, kind] = changed
         return kind
 
