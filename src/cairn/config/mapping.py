@@ -155,6 +155,8 @@ STEP_KEYS: dict[str, Fields] = {
 def _caching(value: Any, place: Place) -> dict[str, Any]:
     if isinstance(value, bool):
         return {"caching": value}
+    if not isinstance(value, dict):
+        raise place.bad(f"{shown(value)} is given where true, false or a mapping is wanted")
     return fields(
         value,
         place,

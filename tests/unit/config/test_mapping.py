@@ -133,7 +133,7 @@ def test_what_has_no_effect_here_is_a_warning_by_its_name():
         ("name: 3", "cairn.name", "3 is given where text is wanted"),
         ("labels: [a]", "cairn.labels", "a list is given where a mapping is wanted"),
         ("labels: {a: {b: c}}", "cairn.labels.a", "a mapping is given where text is wanted"),
-        ("caching: 1", "cairn.caching", "1 is given where a mapping is wanted"),
+        ("caching: 1", "cairn.caching", "1 is given where true, false or a mapping is wanted"),
         ("caching: {ttl: soon}", "cairn.caching.ttl", "'soon' is no duration"),
         ("caching: {tll: 1h}", "cairn.caching", "did you mean 'ttl'?"),
         ("failure_policy: quick", "cairn.failure_policy", "'quick' will not do"),
