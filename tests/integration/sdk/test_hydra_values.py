@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -43,8 +42,9 @@ PIECES = [
     "~",
 ]
 ODD = [
-    "", "null", "yes", "on", "true", "1e5", "0x10", "???", "${x}", "\\${x}", "\\\\${x}", "\\\\\\${x}", "2024-01-01", "a b",
-    "a,b=c", "[1]", "{a: 1}", "${oc.env:HOME}", "\x00", "\x07", "\x85", "\u2028", "\ufeff", "@file", "--spec", "{{$", "{{",
+    "", "null", "yes", "on", "true", "1e5", "0x10", "???", "${x}", "\\${x}", "\\\\${x}", "\\\\\\${x}", "2024-01-01",
+    "a b", "a,b=c", "[1]", "{a: 1}", "${oc.env:HOME}",
+    "\x00", "\x07", "\x85", "\u2028", "\ufeff", "@file", "--spec", "{{$", "{{",
 ]  # fmt: skip
 TEXTS = (
     st.sampled_from(ODD)

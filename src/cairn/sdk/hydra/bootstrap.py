@@ -11,6 +11,8 @@ Options: --spec JSON (what the component says of its inputs), --executor-input J
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import json
 import math
 import os
@@ -26,12 +28,12 @@ GROUP = "cairn_values"
 EXACT = "hydra_exact"  # the component's own input: JSON of the values that KFP's numbers would alter
 LOG_VARIABLE = "CAIRN_LOG_DIRECTORY"
 FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
-MISSING = "???"
-# OmegaConf takes a text "???" for a missing value wherever it stands, but not where an interpolation gives it.
+# OmegaConf takes a text "???" for a missing value wherever it stands, but not where an interpolation gives it; from 2.4
+# on not there either, but a backslash before it escapes it.
 MISSING_TEXT = "${oc.decode:'\"???\"'}"
-NOTHING = (
-    "${oc.create:{}}"  # a mapping merged onto this one replaces it, whatever type is declared; null is not Optional
-)
+_MISSING = re.compile(r"\\*\?\?\?")
+# A mapping that is merged onto this one replaces it, whatever its declared type; null would have to be Optional.
+NOTHING = "${oc.create:{}}"
 LONGEST_KEY = 1000  # characters of a YAML key that is not marked as one
 _INTERPOLATION = re.compile(r"(\\*)\$(?=\{)")
 
@@ -54,7 +56,7 @@ def yaml_value(value: Any) -> str:
     if isinstance(value, float):
         return yaml_float(value)
     if isinstance(value, str):
-        return quoted(MISSING_TEXT if value == MISSING else escaped(value))
+        return quoted(escaped(value))
     if isinstance(value, list):
         return "[" + ", ".join(map(yaml_value, value)) + "]"
     return "{" + ", ".join(yaml_key(key) + ": " + yaml_value(inner) for key, inner in value.items()) + "}"
@@ -76,7 +78,19 @@ def yaml_key(key: str) -> str:
 
 def escaped(text: str) -> str:
     """An interpolation is none behind a backslash, and each backslash before it has to be doubled."""
+    if _MISSING.fullmatch(text):
+        return "\\" + text if escapes_missing() else MISSING_TEXT if text == "???" else text
     return _INTERPOLATION.sub(lambda found: found.group(1) * 2 + "\\$", text)
+
+
+@functools.lru_cache(None)
+def escapes_missing() -> bool:
+    """Whether the program's OmegaConf knows `\\???`."""
+    try:
+        major, minor = importlib.metadata.version("omegaconf").split(".")[:2]
+        return (int(major), int(minor)) >= (2, 4)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return False
 
 
 def quoted(text: str) -> str:

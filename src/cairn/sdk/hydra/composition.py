@@ -55,10 +55,10 @@ class Composition:
         at = self.config
         *above, last = key.split(".")
         for part in above:
-            at = at._get_node(part) if isinstance(at, DictConfig) and not _closed(at) else None
+            at = at._get_node(part, validate_access=False) if isinstance(at, DictConfig) and not _closed(at) else None
             if isinstance(at, ListConfig):
                 raise ConfigurationError(f"{key} lies inside a list", place=self.place, remedy="offer the whole list")
-        found = at._get_node(last) if isinstance(at, DictConfig) and not _closed(at) else None
+        found = at._get_node(last, validate_access=False) if isinstance(at, DictConfig) and not _closed(at) else None
         return None if found is None else _read(found, at, last)
 
     def unknown(self, key: str) -> ConfigurationError:
@@ -192,8 +192,9 @@ def _is_dynamic(node: Any) -> bool:
         return True
     if not isinstance(node, DictConfig | ListConfig) or _closed(node):
         return False
-    below: Any = node if isinstance(node, DictConfig) else range(len(node))
-    return any(inner._is_missing() or _is_dynamic(inner) for inner in map(node._get_node, below))
+    keys: Any = node if isinstance(node, DictConfig) else range(len(node))
+    below: list[Any] = [node._get_node(key) for key in keys]
+    return any(inner._is_missing() or _is_dynamic(inner) for inner in below)
 
 
 def _text(node: Any) -> str:

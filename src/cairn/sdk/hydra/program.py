@@ -63,19 +63,15 @@ def _module_file(module: str, root: Path) -> Path:
 
 
 def _hydra_main(file: Path) -> dict[str, str | None]:
-    """The arguments of the decorator that are literals: {} where there is none, or none that can be read."""
+    """The arguments of hydra.main that are literals: {} where it is not called, or they cannot be read."""
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError, OSError) as error:
         raise ConfigurationError(f"cannot be read: {error}", place=str(file)) from None
     names = _names_of_main(tree)
     for node in ast.walk(tree):
-        calls = list(node.decorator_list) if isinstance(node, ast.FunctionDef) else []
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Call):  # hydra.main(…)(function)
-            calls.append(node.func)
-        for call in calls:
-            if isinstance(call, ast.Call) and ast.unparse(call.func) in names:
-                return _literals(call)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
+            return _literals(node)
     return {}
 
 

@@ -87,6 +87,13 @@ def test_a_configuration_that_is_missing_a_value_has_a_key():
     assert job_keys.job_inputs(composed({"a": "???", "b": "${a}"}))["config"] == {"a": "???", "b": "${a}"}
 
 
+def test_output_directories_of_any_start_are_told_from_how_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = composed({}, sweep="'runs/of_${hydra.job.name}'")
+    assert job_keys.output_roots(config) == [tmp_path / "outputs", tmp_path / "runs"]
+    assert job_keys.output_roots(composed({}, sweep=".")) == [tmp_path / "outputs"]
+
+
 def test_the_name_of_a_function_is_enough_where_it_finds_it():
     assert job_keys.function_key(composed) == f"{__name__}:composed"
     partial = functools.partial(composed, {"a": 1})

@@ -1,4 +1,4 @@
-"""python pipeline.py VALUES.json OUTPUT.yaml: values in batches, each sent as constants, as parameters and through a step.
+"""python pipeline.py VALUES.json OUTPUT.yaml: batches of values, sent as constants, as parameters, through a step.
 
 VALUES holds {"constants": [batch…], "parameters": [batch…], "steps": [batch…]}; a batch is a list of values.
 """
@@ -51,13 +51,13 @@ def maker(batch, name):
     make.__name__ = name
     make.__signature__ = inspect.Signature(
         inspect.Parameter(one, inspect.Parameter.KEYWORD_ONLY, annotation=dsl.OutputPath(TYPES[kind_of(value)]))
-        for one, value in zip(names, batch)
+        for one, value in zip(names, batch, strict=True)
     )
     return dsl.container_component(make)
 
 
 def body(*channels):
-    parameters = dict(zip((one.name for one in declared()), channels))
+    parameters = dict(zip((one.name for one in declared()), channels, strict=True))
     for number, batch in enumerate(values["constants"]):
         given = {f"v_{kind_of(value)}{index}": value for index, value in enumerate(batch)}
         component(batch, f"constants-{number}")(**given)

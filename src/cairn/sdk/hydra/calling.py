@@ -1,0 +1,114 @@
+"""A call of a component in a pipeline: what KFP would alter of its arguments travels as JSON beside them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from cairn.errors import ConfigurationError
+from cairn.sdk.hydra.bootstrap import EXACT
+from cairn.sdk.hydra.exactness import check_value, exact_json, has_placeholder, survives
+from cairn.sdk.hydra.inputs import Input
+
+MOST_ARGUMENT = 128 * 1024 - 1  # bytes of one argument that Linux passes on
+
+
+def exact_arguments(component_name: str, inputs: Mapping[str, Input], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call with those that KFP would alter (as JSON) in the component's input `hydra_exact`.
+
+    Raises ConfigurationError for a value of another type, or that nothing can carry.
+    """
+    from kfp.dsl import pipeline_channel
+
+    passed: dict[str, Any] = {}
+    exact: dict[str, Any] = {}
+    for name, value in given.items():
+        one = inputs.get(name)
+        if one is None or isinstance(value, pipeline_channel.PipelineChannel):
+            passed[name] = value
+            continue
+        place = f"{component_name}.{name}"
+        value = value.name if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
+        if pipeline_channel.extract_pipeline_channels_from_any(value) or has_placeholder(value):
+            _check_mixed(value, place)
+            passed[name] = value
+            continue
+        check_value(value, place)
+        value = _typed(value, one, place)
+        if not survives(value, one.type):
+            exact[name] = value
+        if value is not None:
+            passed[name] = _near(value, one.type)
+    if exact:
+        passed[EXACT] = exact_json(exact)
+    _warn_of_size(component_name, [*passed.values()])
+    return passed
+
+
+def _typed(value: Any, one: Input, place: str) -> Any:
+    kinds: dict[str, Any] = {
+        "int": int,
+        "float": (float, int),
+        "str": str,
+        "bool": bool,
+        "list": list | tuple,
+        "dict": dict,
+    }
+    if value is None:
+        return None
+    if not isinstance(value, kinds[one.type]) or (isinstance(value, bool) and one.type != "bool"):
+        raise ConfigurationError(f"{value!r:.80} does not fit: {one.type} is wanted", place=place)
+    if one.choices and value not in one.choices:
+        raise ConfigurationError(f"{value!r} does not fit: one of {', '.join(one.choices)} is wanted", place=place)
+    return float(value) if one.type == "float" else value
+
+
+def _near(value: Any, kind: str = "") -> Any:
+    """What protobuf can hold of a value, for people to see: the bootstrap takes the exact one in its place."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return 0.0 if kind == "float" else str(value)
+    if isinstance(value, int) and abs(value) > 1 << 53:
+        return (1 << 53) * (1 if value > 0 else -1) if kind == "int" else str(value)
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return value.replace("{{", "{ {")
+    if isinstance(value, list | tuple):
+        return [_near(inner) for inner in value]
+    if isinstance(value, dict):
+        return {_near(key): _near(inner) for key, inner in value.items()}
+    return value
+
+
+def _check_mixed(value: Any, place: str) -> None:
+    from kfp.dsl import pipeline_channel
+
+    def altered(inner: Any) -> bool:
+        if isinstance(inner, (pipeline_channel.PipelineChannel, str)):
+            return False
+        if isinstance(inner, list | tuple):
+            return any(map(altered, inner))
+        if isinstance(inner, dict):
+            return any(map(altered, inner.values()))
+        return not survives(inner, "dict")
+
+    if isinstance(value, list | tuple | dict) and altered(value):
+        raise ConfigurationError(
+            "holds both what another step or the pipeline gives and numbers that KFP would alter (1.0 becomes 1)",
+            place=place,
+            remedy="make the whole value in a step, or give its parts as inputs of their own",
+        )
+
+
+def _warn_of_size(component_name: str, values: list[Any]) -> None:
+    size = sum(len(exact_json(value)) for value in values if isinstance(value, str | int | float | bool | list | dict))
+    if size > MOST_ARGUMENT:
+        warnings.warn(
+            f"{component_name} is given {size} bytes of values: Cairn hands them over in a file, but on Kubernetes and "
+            "Vertex AI one argument is at most 128 KiB; an artifact has no such limit",
+            stacklevel=4,
+        )
