@@ -107,6 +107,9 @@ class SweepView:
         if not self.quiet:
             output.note(text)
 
+    def warn(self, text: str) -> None:
+        self.say(f"{self._paint('warning:', 'yellow')} {output.clean(text)}")
+
     def tick(self) -> None:
         """Time has passed."""
 

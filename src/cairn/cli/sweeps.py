@@ -17,7 +17,7 @@ from cairn.cli.commands import LazyGroup
 from cairn.cli.opening import opened
 from cairn.cli.tables import facts, table
 from cairn.engine.sources import split_source
-from cairn.errors import Conflict, RunCancelled, WrongState
+from cairn.errors import ConfigurationError, Conflict, RunCancelled, WrongState
 
 if TYPE_CHECKING:
     from cairn.cli.configuring import Asked
@@ -105,6 +105,7 @@ def _drive(
     from cairn.cli.sweep_views import make_sweep_view
     from cairn.sweeps.deciding import Decider
     from cairn.sweeps.running import SweepRunner, drive
+    from cairn.sweeps.types import SweepState
 
     decider = Decider(composer, sweep.overrides, cairn.sweeps.directory(sweep.id))
     said = decider.configuration()
@@ -124,6 +125,8 @@ def _drive(
                 cairn.lookups.experiment, view, resumed=not fresh, interrupts=lambda: interrupts.count,
                 retry_failed=retry_failed, on_mismatch="start" if force or retry_failed else "refuse",
             )  # fmt: skip
+            if not fresh:
+                runner.sweep = cairn.sweeps.change(sweep, state=SweepState.RUNNING, error="", end_time=0)
             try:
                 ended = drive(runner)
             except RunCancelled as cancelled:
@@ -170,6 +173,12 @@ class _Configurer:
 
         self._first = self._first or composed
         run = configured_run(self.source, composed, given, defaults=self._defaults, flags=self._flags)
+        if run.said.schedule is not None:
+            raise ConfigurationError(
+                "a sweep's runs begin now: they are on no schedule",
+                place=f"{composed.primary}: cairn.schedule",
+                remedy="add cairn.schedule=null, or leave out -m",
+            )
         return replace(run, submission=looked_up(run, self._lookups))
 
     @property
@@ -282,7 +291,6 @@ def resume(
                     f"sweep {sweep.id[:8]} has run all of its jobs", remedy="--retry-failed runs the failed ones again"
                 )
             _refuse_changed(sweep, force=force)
-            sweep = cairn.sweeps.change(sweep, state=SweepState.RUNNING, error="", end_time=0)
             source: Any = None
             if sweep.compiled_for_jobs:
                 source = pipeline_source(cairn, sweep.submission.source, with_trace=with_trace)

@@ -49,8 +49,8 @@ class Decider:
         self.composer = composer
         self.config: DictConfig = composer.config(overrides, multirun=True)
         hydra = self.config.hydra
-        self.own_overrides = tuple(map(str, hydra.overrides.task))
-        self.hydra_overrides = tuple(map(str, hydra.overrides.hydra))
+        self.own_overrides = _texts(hydra.overrides.task)
+        self.hydra_overrides = _texts(hydra.overrides.hydra)
         self.other_launcher = ""
         self.sweeper: Any = None
         if hydra.launcher.get("_target_") != _BASIC_LAUNCHER:
@@ -107,7 +107,8 @@ class Decider:
 
     def keys(self, job: Sequence[str]) -> tuple[str, ...]:
         """What the sweeper varies: all that it gives a job but what was said once and for all."""
-        params = self.config.hydra.sweeper.get("params") or {}
+        node = self.config.hydra.sweeper.get("params")
+        params: Any = OmegaConf.to_container(node, resolve=False) if node else {}
         texts = [*self.own_overrides, *(f"{key}={value}" for key, value in params.items())]
         parsed = OverridesParser.create().parse_overrides(texts)
         fixed = {one.get_key_element().lstrip("+~") for one in parsed if not one.is_sweep_override()}
@@ -124,7 +125,8 @@ class Decider:
 
     def compose(self, job: Sequence[str], *, sweep: str, number: int) -> Composed:
         """Raises ConfigurationError."""
-        overrides = (*self.hydra_overrides, *job)
+        numbered = (f"hydra.job.num={number}", f"hydra.job.id={number}")  # as Hydra's own launchers number them
+        overrides = (*self.hydra_overrides, *numbered, *job)
         composed = self.composer.compose(overrides, like=self.config, sweep=sweep, job=number)
         recorded = msgspec.structs.replace(composed.configuration, overrides=tuple(job))
         return msgspec.structs.replace(composed, configuration=recorded)
@@ -183,6 +185,12 @@ class Decider:
             return ()
         found = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True, enum_to_str=True)["direction"]  # type: ignore[call-overload, index]
         return tuple(map(str, found)) if isinstance(found, list) else (str(found),)
+
+
+def _texts(overrides: Any) -> tuple[str, ...]:
+    """As they were written: an interpolation in them is for the job to resolve."""
+    written: Any = OmegaConf.to_container(overrides, resolve=False)
+    return tuple(map(str, written))
 
 
 def _unseeded(node: Any) -> Iterator[tuple[DictConfig, str]]:

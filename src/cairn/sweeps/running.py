@@ -20,7 +20,7 @@ from cairn.domain.states import RunState
 from cairn.engine.configuring import ConfiguredRun
 from cairn.engine.loop import Engine
 from cairn.engine.runs import RunService
-from cairn.errors import CairnError, Conflict, InputRefused, JobFailed, RunCancelled
+from cairn.errors import ConfigurationError, Conflict, InputRefused, JobFailed, RunCancelled, StepError
 from cairn.spec.parameters import resolve_parameters
 from cairn.spec.types import Pipeline
 from cairn.sweeps.deciding import Decider
@@ -58,6 +58,8 @@ class Watcher(Protocol):
         """So many jobs of this batch had ended before."""
 
     def say(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
 
     def tick(self) -> None: ...
 
@@ -149,6 +151,7 @@ class SweepRunner:
         self._before = _by_number(service.runs(sweep)) if resumed else {}
         self._experiment = ""
         self._answered = 0
+        self._warned: set[str] = set()
         self._asked = False
         self._next_look = self._next_count = 0.0
         self._mismatched = False
@@ -208,6 +211,9 @@ class SweepRunner:
         )
         meant = self.configure(composed, given)
         plan.pipeline, plan.submission = meant.pipeline, meant.submission
+        if meant.said.schedule is not None:
+            raise ConfigurationError("a sweep runs now, and once", place="cairn.schedule", remedy="cairn.schedule=null")
+        self._warn(plan.submission.warnings)
         self._experiment = self._experiment or given.experiment or meant.said.sweep.experiment or meant.said.experiment
         resolve_parameters(plan.pipeline, {**plan.pipeline.parameters, **plan.submission.parameters})
         if self.begun and plan.submission.project != self.sweep.project:
@@ -215,6 +221,13 @@ class SweepRunner:
         if self._addresses is None:
             self._addresses = self._read_addresses(plan.pipeline)
         return plan
+
+    def _warn(self, warnings: Sequence[str]) -> None:
+        """Each once, not once for each job."""
+        for warning in warnings:
+            if warning not in self._warned:
+                self._warned.add(warning)
+                self.watcher.warn(warning)
 
     def _mismatch(self, plan: Plan, earlier: Run) -> None:
         recorded = earlier.configuration.overrides if earlier.configuration else ()
@@ -397,10 +410,10 @@ class SweepRunner:
 
 
 def drive(runner: SweepRunner) -> Sweep:
-    """Until the sweeper is done; the sweep as it ended. A sweeper that gives up after a failed job has ended it too.
+    """Until the sweeper is done, or gives up; the sweep as it ended, which says why.
 
-    Raises InputRefused when nothing was begun, RunCancelled, and the error that the engine had to let a run go for: the
-    sweep is then as a killed process leaves it.
+    Raises InputRefused when nothing was begun, RunCancelled, Conflict when the sweeper decides differently now, and the
+    error that the engine had to let a run go for: the sweep is then as a killed process leaves it.
     """
     try:
         runner.decider.drive(runner)
@@ -410,11 +423,12 @@ def drive(runner: SweepRunner) -> Sweep:
             return runner.finish()
         name = runner.decider.sweeper_name
         return runner.finish(f"{name} goes no further after a batch with a failed job: {left} not started")
-    except CairnError as error:
-        # What the sweeper or a later batch's configuration was refused for ends it; what the records refused does not.
-        if runner.begun and isinstance(error, InputRefused) and not isinstance(error, Conflict):
-            runner.finish(str(error))
+    except Conflict:
         raise
+    except (InputRefused, StepError) as error:  # of a later batch's configuration, or the sweeper's own
+        if not runner.begun:
+            raise
+        return runner.finish(f"{error.place}: {error.message}" if error.place else error.message)
     return runner.finish()
 
 
