@@ -16,24 +16,27 @@ _LARGE = 16 << 20  # bytes: a larger file is data, and known by its size and tim
 _OUTPUT_MARKS = (".hydra", "multirun.yaml")  # a directory that holds one is an output directory of Hydra's
 
 
-def code_digest(directory: Path, patterns: Sequence[str], others: Iterable[Path], *, home: Path | None = None) -> str:
-    """Over names and contents of `directory`'s files, without Hydra's output directories and `home`, and of `others`.
+def code_digest(
+    directory: Path, patterns: Sequence[str], others: Iterable[Path] = (), *, outputs: Iterable[Path] = ()
+) -> str:
+    """Over names and contents of `directory`'s files, without `outputs` and what Hydra has written, and of `others`.
 
     `patterns` (paths and globs relative to `directory`, `!pattern` leaves out) say which files are meant instead; then
     `others` are not. Raises InputRefused for a pattern that fits nothing, for what cannot be read, for too many files.
     """
     wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
-    left_out = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    excluded = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
     names = _matching(directory, wanted) if wanted else _without_outputs(files_of(directory))
-    inside = f"{os.path.relpath(os.path.realpath(home), os.path.realpath(directory))}/" if home is not None else "/"
-    kept = [name for name in names if not (name.startswith(inside) or any(_fits(name, each) for each in left_out))]
+    root = os.path.realpath(directory)
+    written = tuple(f"{os.path.relpath(os.path.realpath(output), root)}/" for output in outputs)
+    kept = [name for name in names if not (name.startswith(written) or any(_fits(name, each) for each in excluded))]
     whole = xxhash.xxh3_128()
     for name in kept:
         whole.update(f"{name}\0{_file_digest(directory / name)}\0".encode(errors="surrogateescape"))
     if not wanted:
         listed = {os.path.realpath(directory / name) for name in kept}
         for path in sorted({os.path.realpath(other) for other in others} - listed):
-            if not Path(path).is_relative_to(os.path.realpath(directory)):
+            if not Path(path).is_relative_to(root):
                 whole.update(f"{path}\0{_file_digest(Path(path))}\0".encode(errors="surrogateescape"))
     return whole.hexdigest()
 

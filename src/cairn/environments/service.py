@@ -129,9 +129,11 @@ class UvEnvironments:
     def image_portability(self, image: str, images: Sequence[tuple[str, str]]) -> elsewhere.Portability:
         return elsewhere.image_portability(image, images)
 
-    def code_digest(self, directory: Path, patterns: Sequence[str], others: Iterable[Path]) -> str:
+    def code_digest(
+        self, directory: Path, patterns: Sequence[str], others: Iterable[Path], outputs: Iterable[Path]
+    ) -> str:
         """Of the files that a program of the user's is made of: `program_files.code_digest`."""
-        return program_files.code_digest(directory, patterns, others, home=self._home)
+        return program_files.code_digest(directory, patterns, others, outputs=(*outputs, self._home))
 
     def packages_digest(self) -> str:
         """Of this interpreter and the distributions that it finds."""
@@ -209,6 +211,13 @@ class UvEnvironments:
             snapshot, digest = snapshots.take(root, self.catalogue.snapshots)
         project = read_project(snapshot)
         version, warnings = self._available(project.python, directory, component, strict=strict)
+        if project.unread:
+            said = f"{component}: {', '.join(project.unread)} in {directory} is not read"
+            known = "uv.lock, pyproject.toml or requirements.txt"
+            warnings = (
+                *warnings,
+                f"{said}: what it needs is taken from {project.file or f'{known}, and there is none'}",
+            )
         base = self.specification(version, Install())
         uv = msgspec.structs.replace(
             base,
@@ -287,10 +296,15 @@ class UvEnvironments:
 
 
 def _in_project(environment: Environment, spec: ProjectSpec) -> Environment:
+    variables = environment.variables
+    if spec.uv.project_package and not spec.in_place:
+        # The package as its folder has it: an installed one lacks the files that its build leaves out, such as a
+        # Hydra program's configuration. Relative, for each attempt works in a copy of its own.
+        variables = {**variables, "PYTHONPATH": "src" if os.path.isdir(f"{spec.snapshot}/src") else "."}
     return Environment(
         key=environment.key,
         python=environment.python,
-        variables=environment.variables,
+        variables=variables,
         working_directory=spec.snapshot,
         in_place=spec.in_place,
         identity=f"{environment.identity}:{spec.digest}",

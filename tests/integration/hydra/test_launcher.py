@@ -7,6 +7,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
+import hydra_plugins
 from hydra_plugins.cairn_launcher.launcher import CairnLauncher
 
 
@@ -17,6 +18,11 @@ def _home(cairn_home: Path) -> None:
 
 def test_hydra_finds_the_launcher():
     assert CairnLauncher.__name__ in [found.__name__ for found in Plugins.instance().discover(Launcher)]
+
+
+def test_the_plugins_package_is_shared_with_other_distributions():
+    """A regular package would hide theirs."""
+    assert hydra_plugins.__file__ is None
 
 
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("cairn", [])])

@@ -17,18 +17,18 @@ def program(tmp_path: Path) -> Path:
 
 
 def test_a_changed_added_or_renamed_file_changes_the_digest(program):
-    digests = {code_digest(program, (), ())}
+    digests = {code_digest(program, ())}
     (program / "train.py").write_text("print(2)\n")
-    digests.add(code_digest(program, (), ()))
+    digests.add(code_digest(program, ()))
     (program / "more.py").write_text("")
-    digests.add(code_digest(program, (), ()))
+    digests.add(code_digest(program, ()))
     (program / "more.py").rename(program / "other.py")
-    digests.add(code_digest(program, (), ()))
+    digests.add(code_digest(program, ()))
     assert len(digests) == 4
 
 
 def test_what_hydra_writes_is_not_code(program):
-    before = code_digest(program, (), ())
+    before = code_digest(program, ())
     for name in (
         "outputs/today/1/.hydra/config.yaml",
         "outputs/today/1/model.pt",
@@ -38,31 +38,31 @@ def test_what_hydra_writes_is_not_code(program):
         path = program / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    assert code_digest(program, (), ()) == before
+    assert code_digest(program, ()) == before
     (program / "outputs" / "notes.py").write_text("")
-    assert code_digest(program, (), ()) != before
+    assert code_digest(program, ()) != before
 
 
 def test_a_home_among_the_sources_is_not_code(program):
     home = program / "cairn"
-    before = code_digest(program, (), (), home=home)
+    before = code_digest(program, (), outputs=[home])
     home.mkdir()
     (home / "cairn.db").write_text("records")
-    assert code_digest(program, (), (), home=home) == before
-    assert code_digest(program, (), ()) != before
+    assert code_digest(program, (), outputs=[home]) == before
+    assert code_digest(program, ()) != before
 
 
 def test_patterns_say_what_the_code_is(program):
-    only = code_digest(program, ("*.py",), ())
-    without = code_digest(program, ("!data",), ())
+    only = code_digest(program, ("*.py",))
+    without = code_digest(program, ("!data",))
     (program / "data" / "rows.csv").write_text("3,4\n")
-    assert code_digest(program, ("*.py",), ()) == only
-    assert code_digest(program, ("!data",), ()) == without
+    assert code_digest(program, ("*.py",)) == only
+    assert code_digest(program, ("!data",)) == without
     (program / "train.py").write_text("print(2)\n")
-    assert code_digest(program, ("*.py",), ()) != only
-    assert code_digest(program, ("!data",), ()) != without
+    assert code_digest(program, ("*.py",)) != only
+    assert code_digest(program, ("!data",)) != without
     with pytest.raises(InputRefused, match="'lib' fits no file there"):
-        code_digest(program, ("lib",), ())
+        code_digest(program, ("lib",))
 
 
 def test_sources_from_elsewhere_count_unless_patterns_say_what_does(program, tmp_path):
@@ -78,9 +78,9 @@ def test_a_large_file_is_known_by_its_size_and_time(program):
     large = program / "weights.bin"
     with large.open("wb") as file:
         file.truncate(64 << 20)
-    before = code_digest(program, (), ())
+    before = code_digest(program, ())
     os.utime(large, (1, 1))
-    assert code_digest(program, (), ()) != before
+    assert code_digest(program, ()) != before
 
 
 def test_an_installed_version_is_part_of_the_packages(tmp_path):

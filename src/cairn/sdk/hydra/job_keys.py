@@ -146,6 +146,17 @@ def program_directory(function: Callable[..., Any]) -> Path | None:
     return directory
 
 
+def output_roots(config: DictConfig) -> list[Path]:
+    """Directories that Hydra writes to, whenever the application is started: of `multirun/${now:…}` it is `multirun`.
+    The working directory itself is none."""
+    raw: Any = OmegaConf.to_container(config.hydra, resolve=False)
+    written = [str(raw[mode]["dir"]) for mode in ("sweep", "run")]
+    roots = {
+        Path(os.path.abspath(os.path.dirname(text.partition("${")[0]) if "${" in text else text)) for text in written
+    }
+    return sorted(root for root in roots if not Path.cwd().is_relative_to(root))
+
+
 def imported_sources() -> list[Path]:
     """Sources of the modules imported so far that are part of no installed distribution, nor Cairn's."""
     found = set()

@@ -159,7 +159,9 @@ class Launch:
         if directory is None:
             return "installed"
         try:
-            return self.cairn.environments.code_digest(directory, self.options.code, job_keys.imported_sources())
+            return self.cairn.environments.code_digest(
+                directory, self.options.code, job_keys.imported_sources(), job_keys.output_roots(self.config)
+            )
         except InputRefused as error:
             remedy = f"{PLACE}.code names the files that the jobs' results depend on"
             raise InputRefused(f"{error.place}: {error.message}", place=f"{PLACE}.code", remedy=remedy) from None
