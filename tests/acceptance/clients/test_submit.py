@@ -212,7 +212,9 @@ def test_a_run_that_is_cancelled_there_ends_the_waiting(served, client_of, files
 @pytest.mark.parametrize("to", ["cairn", "kfp"])
 def test_a_schedule_is_made_of_the_configuration(served, laptop, files, to):
     home, url = served
-    schedule = "+cairn.schedule={cron: '30 3 1 1 *', name: yearly, paused: true, max_concurrent: 2}"
+    zone = ", time_zone: Europe/Berlin, max_runs: 3" if to == "cairn" else ""
+    between = "start: '2030-01-01T00:00:00Z', end: '2035-01-01T00:00:00Z'"
+    schedule = f"+cairn.schedule={{cron: '30 3 1 1 *', name: yearly, paused: true, max_concurrent: 2, {between}{zone}}}"
     config = ("--config-dir", str(files / "conf"), "factor=11", "~cairn.experiment", "~cairn.target", schedule)
     target, client = (("--to", url), "aiplatform2") if to == "cairn" else (("--to", "kfp", "--host", url), "kfp")
     sent = told(laptop(str(files / "arithmetic.yaml"), *target, *config, "--json", client=client))
@@ -221,13 +223,17 @@ def test_a_schedule_is_made_of_the_configuration(served, laptop, files, to):
     assert shown["state"] == "PAUSED" and shown["display_name"] == "yearly", shown
     if to == "cairn":
         found = job_at(url, sent["name"])
-        assert found["cron"] == "30 3 1 1 *" and found["maxConcurrentRunCount"] == "2"
+        assert found["cron"] == "TZ=Europe/Berlin 30 3 1 1 *" and found["maxConcurrentRunCount"] == "2"
+        assert found["startTime"].startswith("2030-01-01T00:00:00") and found["endTime"].startswith("2035-01-01")
+        assert found["maxRunCount"] == "3"
         job = found["createPipelineJobRequest"]["pipelineJob"]
         assert job["runtimeConfig"]["parameterValues"]["factor"] == 11 and job["labels"]["team"] == "vision"
     else:
         with urllib.request.urlopen(f"{url}/apis/v2beta1/recurringruns/{sent['schedule_id']}") as answer:
             found = json.load(answer)
-        assert found["trigger"]["cron_schedule"]["cron"] == "0 30 3 1 1 *" and found["max_concurrency"] == "2"
+        cron = found["trigger"]["cron_schedule"]
+        assert cron["cron"] == "0 30 3 1 1 *" and found["max_concurrency"] == "2"
+        assert cron["start_time"].startswith("2030-01-01") and cron["end_time"].startswith("2035-01-01")
         assert found["runtime_config"]["parameters"]["factor"] == 11 and found["status"] == "DISABLED"
     assert home.cairn("schedules", "delete", sent["schedule_id"], "--yes").returncode == 0
 
@@ -278,6 +284,12 @@ def test_errors_of_the_client_are_one_sentence(guarded, laptop, files):
     assert untrusted.returncode == 2 and "give --authority" in untrusted.stderr, untrusted.stderr
     for done in (login, untrusted):
         assert "Traceback" not in done.stderr
+    unknown = laptop(
+        pipeline, "--to", "vertex", "--project", "p", "--region", "us-central1", "--root", "gs://b",
+        HOME=str(files), CLOUDSDK_CONFIG=str(files), NO_GCE_CHECK="true",
+    )  # fmt: skip
+    assert unknown.returncode == 2 and "gcloud auth application-default login" in unknown.stderr, unknown.stderr
+    assert "Traceback" not in unknown.stderr
     traced = laptop(pipeline, "--to", "kfp", "--host", secure, *authority, "--traceback", client="kfp")
     assert "Traceback" in traced.stderr
 

@@ -1,10 +1,15 @@
 """What a client program is asked to send."""
 
+import base64
 import json
+import zlib
+
+import pytest
 
 from cairn.api.vertex.pipeline_job_request import configuration_of
 from cairn.domain.configuration import Configuration, RunConfiguration, ScheduleConfiguration
 from cairn.domain.runs import RunSettings, Submission
+from cairn.errors import InputRefused
 from cairn.spec.load import load_text
 from cairn.submit.limits import Subject
 from cairn.submit.requests import request_of
@@ -61,6 +66,23 @@ def test_another_cairn_is_told_the_whole_configuration_but_where_it_lay():
     told = configuration_of(sent.headers)
     assert told == Configuration("", "config", SAID.overrides, SAID.digest, SAID.text)
     assert sent.labels == {"cairn-configuration": "d" * 32}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no base64",
+        base64.b64encode(b"not deflated").decode(),
+        base64.b64encode(zlib.compress(b'{"directory": 1}')).decode(),
+        base64.b64encode(zlib.compress(b"{}" + b" " * (1 << 21))).decode(),  # more than it seems
+        base64.b64encode(zlib.compress(b"{}")[:-6]).decode(),
+    ],
+)
+def test_what_is_no_configuration_is_refused_by_the_server(text):
+    with pytest.raises(InputRefused) as raised:
+        configuration_of({"x-cairn-configuration": text})
+    assert raised.value.place == "x-cairn-configuration"
+    assert configuration_of({}) is None
 
 
 def test_a_configuration_too_long_for_a_header_is_told_without_its_text():

@@ -50,7 +50,7 @@ def work(teller: Teller, request: dict[str, Any]) -> None:
         runtime_config=_runtime(request, models),
         service_account=request.get("service_account") or None,
     )
-    run = client.runs.run_service_create_run(asked)
+    run = _method(client.runs, "create_run", "run_service_create_run")(asked)
     teller.say("submitted", name=run.run_id, id=run.run_id, state=_state(run.state))
     if request.get("watch"):
         watch(teller, request, lambda: _look(client, run.run_id), worded)
@@ -115,6 +115,11 @@ def _client(kfp: Any, request: dict[str, Any]) -> Any:
         raise
 
 
+def _method(api: Any, *names: str) -> Any:
+    """Of kfp-server-api, which has named them anew since 2.0."""
+    return next(getattr(api, name) for name in names if hasattr(api, name))
+
+
 def _package(request: dict[str, Any]) -> dict[str, Any]:
     if request.get("platform"):
         return {"pipeline_spec": request["pipeline"], "platform_spec": request["platform"]}
@@ -150,7 +155,8 @@ def _recurring_run(teller: Teller, request: dict[str, Any], client: Any, experim
         no_catchup=not said.get("catch_up"),
         service_account=request.get("service_account") or None,
     )
-    made = client.recurring_runs.recurring_run_service_create_recurring_run(asked)
+    create = _method(client.recurring_runs, "create_recurring_run", "recurring_run_service_create_recurring_run")
+    made = create(asked)
     state = "PAUSED" if said.get("paused") else "ACTIVE"
     teller.say("submitted", name=made.recurring_run_id, id=made.recurring_run_id, state=state)
 

@@ -89,14 +89,14 @@ def watch(
             time.sleep(LONGEST_WAIT)
             continue
         lost = 0.0
-        if request["watch"] == "follow":
-            for name in seen:
-                if seen[name] != tasks.get(name):
-                    teller.say("task", task=name, state=seen[name])
+        changed = [name for name in seen if seen[name] != tasks.get(name)] if request["watch"] == "follow" else []
+        lines = [("task", {"task": name, "state": seen[name]}) for name in changed]
+        if found != state:  # an end is the last line, any other state the first
+            lines.insert(len(lines) if found in ENDS else 0, ("state", {"state": found, "error": error}))
+        for event, fields in lines:
+            teller.say(event, **fields)
         if found != state or seen != tasks:
             pause = FIRST_WAIT
-        if found != state:
-            teller.say("state", state=found, error=error)
         state, tasks = found, seen
         if state in ENDS:
             return
