@@ -123,10 +123,10 @@ class Loader:
     def __init__(self, directory: str, name: str) -> None:
         self.directory = directory
         self.name = name
-        self.primary = f"{directory}/{name}.yaml"
         self.latest: DictConfig | None = None
         self.warnings: tuple[str, ...] = ()
         self.loader = _Recording(create_config_search_path(directory))
+        self.primary = self.file_of(name) or f"{directory}/{name}.yaml"
 
     @classmethod
     def opened(cls, directory: str, name: str, imports: Sequence[str]) -> Loader:
@@ -168,7 +168,7 @@ class Loader:
         Raises ConfigurationError."""
         with self.telling(overrides), hydra_of_ours(self.name):
             job = job_config(config)
-            text = OmegaConf.to_yaml(job)
+            text = OmegaConf.to_yaml(_plain(OmegaConf.to_container(job)))  # without tags of Python's: anybody reads it
             HydraConfig.instance().set_config(config)
             with self._unknown_told():
                 plain: dict[str, Any] = _plain(OmegaConf.to_container(job, resolve=True))

@@ -12,6 +12,7 @@ from cairn.domain.runs import Run
 from cairn.engine import report
 from cairn.engine.cache import digest
 from cairn.engine.runs import RunService
+from cairn.errors import SpecError
 from cairn.spec.documents import parse_documents
 from cairn.spec.types import DagSpec, Pipeline
 
@@ -24,7 +25,7 @@ def between(runs: RunService, first: Run, second: Run) -> dict[str, list[Differe
     pipelines = runs.pipeline_of(first), runs.pipeline_of(second)
     store = runs.services.store
     return {
-        "configuration": differing(_configured(first.configuration), _configured(second.configuration)),
+        "configuration": differing(configuration_of(first.configuration), configuration_of(second.configuration)),
         "parameters": differing(
             report.read_outputs(first.parameters, store), report.read_outputs(second.parameters, store)
         ),
@@ -35,7 +36,7 @@ def between(runs: RunService, first: Run, second: Run) -> dict[str, list[Differe
     }
 
 
-def _configured(configuration: Configuration | None) -> dict[str, Any]:
+def configuration_of(configuration: Configuration | None) -> dict[str, Any]:
     if configuration is None:
         return {}
     about: dict[str, Any] = {
@@ -43,7 +44,10 @@ def _configured(configuration: Configuration | None) -> dict[str, Any]:
         "(name)": configuration.name,
         "(overrides)": list(configuration.overrides),
     }
-    documents = parse_documents(configuration.text, origin="configuration")
+    try:
+        documents = parse_documents(configuration.text, origin="configuration")
+    except SpecError:  # it holds what JSON has not, such as .nan
+        return {**about, "(text)": configuration.text}
     return {**about, **dict(_dotted(documents[0], "") if documents else ())}
 
 

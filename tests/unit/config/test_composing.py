@@ -131,6 +131,8 @@ def test_structured_configs_and_resolvers_come_from_imports(tmp_path):
         found = compose(tmp_path / "conf", imports=[str(tmp_path / "schema.py")])
     assert found.values == {"lr": 0.5, "kind": "ADAM", "home": "/a/b", "raw": "AAE=", "double": 1.0}
     assert json.dumps(found.values)
+    text = "lr: 0.5\nkind: ADAM\nhome: /a/b\nraw: AAE=\ndouble: ${twice:${lr}}\n"
+    assert found.configuration.text == text, "readable without Python's own tags"
     with pytest.raises(ConfigurationError) as caught:
         compose(tmp_path / "conf", "config", ["lr=fast"], imports=[str(tmp_path / "schema.py")])
     assert "Value 'fast' of type 'str' could not be converted to Float" in caught.value.message
