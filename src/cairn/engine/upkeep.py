@@ -16,6 +16,7 @@ import msgspec
 
 from cairn.config.home import Home
 from cairn.domain.runs import Run
+from cairn.engine.log_files import LOGS, log_files
 from cairn.engine.ports import ArtifactStore
 from cairn.errors import HomeError, InputRefused, NotFound
 
@@ -265,9 +266,11 @@ def _copy_logs(source: Path, target: Path) -> None:
     target.mkdir(mode=0o700, exist_ok=True)
     for directory, below, names in os.walk(source):
         below[:] = [name for name in below if name not in ("work", "tmp", "component", "volumes")]
-        wanted = [name for name in names if name.endswith(_LOG_SUFFIXES)]
-        if wanted:
-            copy = os.path.join(target, os.path.relpath(directory, source))
-            os.makedirs(copy, mode=0o700, exist_ok=True)
-            for name in wanted:
-                shutil.copy2(os.path.join(directory, name), os.path.join(copy, name))
+        wanted = [os.path.join(directory, name) for name in names if name.endswith(_LOG_SUFFIXES)]
+        if os.path.basename(directory).startswith("attempt-"):
+            below[:] = [name for name in below if name != LOGS]
+            wanted += log_files(directory)
+        for path in dict.fromkeys(wanted):
+            copy = os.path.join(target, os.path.relpath(path, source))
+            os.makedirs(os.path.dirname(copy), mode=0o700, exist_ok=True)
+            shutil.copy2(path, copy)

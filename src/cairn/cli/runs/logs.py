@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +14,9 @@ from cairn.cli import options, output, words
 from cairn.cli.opening import opened
 from cairn.cli.runs.listing import find_task
 from cairn.domain.states import AttemptState
+from cairn.engine.log_files import log_files
 from cairn.engine.log_tails import LogTail, choose
-from cairn.errors import NotFound
+from cairn.errors import InputRefused, NotFound
 from cairn.launcher.logs import STREAMS, interleaved
 
 if TYPE_CHECKING:
@@ -30,11 +33,24 @@ FOLLOW_SECONDS = 0.1
 @click.option("--stdout", "only", flag_value="stdout", help="Only standard output.")
 @click.option("--stderr", "only", flag_value="stderr", help="Only standard error.")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run, or TASK, has ended.")
+@click.option("--files", "as_files", is_flag=True, help="List the files kept beside the logs, such as Hydra's.")
 @options.as_json
 def logs(
-    reference: str, task: str | None, *, attempt: str | None, only: str | None, follow: bool, as_json: bool
+    reference: str,
+    task: str | None,
+    *,
+    attempt: str | None,
+    only: str | None,
+    follow: bool,
+    as_files: bool,
+    as_json: bool,
 ) -> None:
-    """Print what the steps of RUN, or TASK alone, have written. With --json one object for each piece, a line each."""
+    """Print what the steps of RUN, or TASK alone, have written. With --json one object for each piece, a line each.
+
+    A step that writes files where CAIRN_LOG_DIRECTORY says, or a Hydra program, leaves more: --files lists it.
+    """
+    if as_files and (follow or only):
+        raise InputRefused("--files goes with neither --follow nor one stream", place="--files")
     with opened() as cairn:
         run = options.find_run(cairn, reference)
         path = find_task(cairn, run, task).path if task and not follow else task or ""
@@ -49,11 +65,34 @@ def logs(
             raise _no_log(cairn, run, path)
         if not path:
             _mention_cached(cairn, run)
+        if as_files:
+            _list_files(chosen, as_json=as_json)
+            return
         for one in chosen:
             for stream, data in interleaved(one.directory):
                 if only in (None, stream):
                     writer.write(one, stream, data)
             writer.end(one)
+        if path and not as_json:
+            _mention_files(run, path, chosen)
+
+
+def _list_files(chosen: Sequence[AttemptRecord], *, as_json: bool) -> None:
+    """Paths, one in a line; with --json {"task", "attempt", "path", "bytes"}."""
+    for one in chosen:
+        for path in log_files(one.directory):
+            if as_json:
+                size = os.lstat(path).st_size
+                output.print_json({"task": one.path, "attempt": one.number, "path": path, "bytes": size})
+            else:
+                output.say(path)
+
+
+def _mention_files(run: Run, path: str, chosen: Sequence[AttemptRecord]) -> None:
+    count = sum(len(log_files(one.directory)) for one in chosen)
+    if count:
+        sys.stdout.flush()
+        output.note(f"{words.plural(count, 'file')} kept beside it: cairn runs logs {run.uid[:8]} {path} --files")
 
 
 def source_of(cairn: Cairn, run: Run, path: str) -> tuple[Run, str, bool]:
