@@ -1,4 +1,7 @@
-"""What a project directory needs: its uv.lock, pyproject.toml or requirements.txt, in that order."""
+"""What a project directory needs: its uv.lock, pyproject.toml or requirements.txt, in that order.
+
+A pyproject.toml without [project] is asked through its build system (Poetry's own tables).
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,12 @@ class Project(msgspec.Struct, frozen=True):
     inputs: str  # digest of the files that decide the dependencies
     python: str  # "3.11"
     is_package: bool  # has a build system: it is installed itself
+    unread: tuple[str, ...] = ()  # files that say what it needs to others, and nothing to us
+
+
+# Named when nothing else says what a directory needs; and the locks that are not taken.
+_FOREIGN = ("setup.py", "setup.cfg", "Pipfile", "environment.yml", "environment.yaml", "conda.yaml", "conda.yml")
+_FOREIGN_LOCKS = ("poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock")
 
 
 def read_project(directory: Path) -> Project:
@@ -29,21 +38,33 @@ def read_project(directory: Path) -> Project:
     pyproject = directory / "pyproject.toml"
     table = _toml(pyproject) if pyproject.is_file() else {}
     project = table.get("project") or {}
-    name = _dependency_file(directory, project)
+    poetry = not project and _is_poetry_package(table)
+    name = _dependency_file(directory, project, poetry)
+    foreign = [] if name else [each for each in ("pyproject.toml", *_FOREIGN) if (directory / each).is_file()]
+    if name != "uv.lock":
+        foreign += [each for each in _FOREIGN_LOCKS if (directory / each).is_file()]
     return Project(
         file=name,
         inputs=_digest(directory, name),
         python=_python(directory, str(project.get("requires-python") or "")),
-        is_package="build-system" in table and bool(project),
+        is_package="build-system" in table and (bool(project) or poetry),
+        unread=tuple(foreign),
     )
 
 
-def _dependency_file(directory: Path, project: dict[str, Any]) -> str:
+def _is_poetry_package(table: dict[str, Any]) -> bool:
+    poetry = (table.get("tool") or {}).get("poetry") or {}
+    return bool(poetry) and "build-system" in table and poetry.get("package-mode", True) is not False
+
+
+def _dependency_file(directory: Path, project: dict[str, Any], poetry: bool) -> str:
     if project and (directory / "uv.lock").is_file():
         return "uv.lock"
     if project and ("dependencies" in project or not (directory / "requirements.txt").is_file()):
         return "pyproject.toml"
-    return "requirements.txt" if (directory / "requirements.txt").is_file() else ""
+    if (directory / "requirements.txt").is_file():
+        return "requirements.txt"
+    return "pyproject.toml" if poetry else ""
 
 
 def _digest(directory: Path, name: str) -> str:

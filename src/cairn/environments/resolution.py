@@ -55,7 +55,13 @@ def _project(spec: UvSpec, interpreter: str, uv: Uv) -> dict[str, str]:
         selection = ["--frozen", "--no-default-groups", "--no-emit-workspace", "--python", interpreter]
         form = ["--quiet", "--no-header", "--no-annotate", "--format", "requirements.txt"]
         return _blocks(uv(["export", *form, *selection, "--project", spec.project], ""))
-    return _compile(spec, interpreter, (), uv, source=f"{spec.project}/{spec.project_file}")
+    try:
+        return _compile(spec, interpreter, (), uv, source=f"{spec.project}/{spec.project_file}")
+    except EnvironmentBuildError as error:
+        if "not found at: file:" not in error.message:
+            raise
+        remedy = "the folder runs as a copy, without what lies beside it: use --in-place, or map the folder above"
+        raise EnvironmentBuildError(error.message, place=error.place, remedy=remedy) from None
 
 
 def _compile(

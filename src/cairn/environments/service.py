@@ -213,11 +213,9 @@ class UvEnvironments:
         version, warnings = self._available(project.python, directory, component, strict=strict)
         if project.unread:
             said = f"{component}: {', '.join(project.unread)} in {directory} is not read"
-            known = "uv.lock, pyproject.toml or requirements.txt"
-            warnings = (
-                *warnings,
-                f"{said}: what it needs is taken from {project.file or f'{known}, and there is none'}",
-            )
+            needed = "nothing else says what it needs: write a requirements.txt, or [project] in a pyproject.toml"
+            needed = f"what it needs is taken from {project.file}" if project.file else needed
+            warnings = (*warnings, f"{said}; {needed}")
         base = self.specification(version, Install())
         uv = msgspec.structs.replace(
             base,

@@ -5,6 +5,7 @@ import pytest
 
 from cairn.environments.service import UvEnvironments
 from cairn.environments.uv_command import find_uv
+from cairn.errors import EnvironmentBuildError
 from cairn.spec.types import ContainerSpec
 
 
@@ -66,6 +67,46 @@ def test_in_place_runs_in_the_directory_with_the_same_identity(environments, pro
 def test_a_pyproject_without_a_build_system_gives_its_dependencies(environments, project):
     (project / "pyproject.toml").write_text('[project]\nname = "mine"\nversion = "1"\ndependencies = ["upper"]\n')
     assert run(build(environments, project), "python", "train.py") == "trained 1\n"
+
+
+# A build backend that leaves out what is no Python, as setuptools does where nobody told it otherwise.
+BACKEND = """
+import zipfile
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    name = "mine-1-py3-none-any.whl"
+    with zipfile.ZipFile(f"{directory}/{name}", "w") as wheel:
+        wheel.write("src/mine/__init__.py", "mine/__init__.py")
+        wheel.write("src/mine/app.py", "mine/app.py")
+        wheel.writestr("mine-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: mine\\nVersion: 1\\n")
+        wheel.writestr("mine-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("mine-1.dist-info/RECORD", "")
+    return name
+"""
+
+
+def test_a_package_is_run_with_all_the_files_of_its_folder(environments, project):
+    package = project / "src" / "mine"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "config.yaml").write_text("lr: 1")
+    (package / "app.py").write_text(
+        "import importlib.metadata, pathlib\n"
+        "print(pathlib.Path(__file__).with_name('config.yaml').read_text(), importlib.metadata.version('mine'))\n"
+    )
+    (project / "backend.py").write_text(BACKEND)
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "mine"\nversion = "1"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    assert run(build(environments, project), "python", "-m", "mine.app") == "lr: 1 1\n"
+
+
+def test_a_requirement_beside_the_folder_is_not_in_its_copy(environments, project):
+    (project / "requirements.txt").write_text("-e ../beside\n")
+    with pytest.raises(EnvironmentBuildError) as failed:
+        build(environments, project)
+    assert "--in-place" in failed.value.remedy
 
 
 def test_a_lock_is_taken_as_it_is(environments, project, wheelhouse):

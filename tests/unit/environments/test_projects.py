@@ -86,3 +86,25 @@ def test_a_broken_pyproject_is_refused_with_its_place(tmp_path):
 def test_a_folder_whose_dependencies_name_kfp_is_what_its_pipelines_are_compiled_in(tmp_path, name, text, found):
     (tmp_path / name).write_text(text)
     assert (compilation.project_of(tmp_path) == tmp_path) == found
+
+
+POETRY = '[tool.poetry]\nname = "x"\n[build-system]\nrequires = ["poetry-core"]\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "file", "is_package", "unread"),
+    [
+        ({"pyproject__toml": POETRY, "poetry__lock": ""}, "pyproject.toml", True, ("poetry.lock",)),
+        ({"pyproject__toml": POETRY, "requirements__txt": ""}, "requirements.txt", True, ()),
+        ({"pyproject__toml": POETRY + "[tool.poetry.x]\n"}, "pyproject.toml", True, ()),
+        ({"pyproject__toml": "[tool.poetry]\npackage-mode = false\n"}, "", False, ("pyproject.toml",)),
+        ({"setup__py": ""}, "", False, ("setup.py",)),
+        ({"environment__yml": "", "requirements__txt": ""}, "requirements.txt", False, ()),
+        ({"pyproject__toml": '[project]\nname = "x"\n', "uv__lock": "", "poetry__lock": ""}, "uv.lock", False, ()),
+        ({}, "", False, ()),
+    ],
+)
+def test_what_others_read_is_told(tmp_path, files, file, is_package, unread):
+    write(tmp_path, **files)
+    found = read_project(tmp_path)
+    assert (found.file, found.is_package, found.unread) == (file, is_package, unread)
