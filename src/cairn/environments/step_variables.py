@@ -11,7 +11,7 @@ INHERITED = (
     "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "SHELL", "XDG_*", "SSH_AUTH_SOCK",
     "*_PROXY", "*_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC",
     "GOOGLE_*", "GCLOUD_*", "CLOUDSDK_*", "AWS_*", "AZURE_*", "HF_*", "HUGGING_FACE_*", "WANDB_*", "MLFLOW_*",
-    "CUDA_*", "NVIDIA_*", "ROCR_*", "LD_LIBRARY_PATH", "DISPLAY",
+    "CUDA_*", "NVIDIA_*", "ROCR_*", "LD_LIBRARY_PATH", "DISPLAY", "HYDRA_FULL_ERROR",
 )  # fmt: skip
 
 
