@@ -17,7 +17,7 @@ class RunState(StrEnum):
 
 
 class TaskState(StrEnum):
-    PENDING = "PENDING"  # waits for upstream tasks, a slot, or its back-off
+    PENDING = "PENDING"  # waits for upstream tasks, a slot, its back-off, or an equal task of another run
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
