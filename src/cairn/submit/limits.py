@@ -214,6 +214,7 @@ def _steps(cairn: Cairn, found: Findings, subject: Subject) -> None:
         place = f"step {name.removeprefix('comp-')}"
         if isinstance(component.executor, ContainerSpec):
             _portable(found, place, cairn.environments.portability(component.executor, images), kind)
+            _accelerator(found, place, component.executor.resources.accelerator_type, kind)
         if isinstance(component.executor, CustomJobSpec):
             for image in _job_images(component.executor.custom_job):
                 _portable(found, place, cairn.environments.image_portability(image, images), kind)
@@ -227,6 +228,16 @@ def _steps(cairn: Cairn, found: Findings, subject: Subject) -> None:
         for name, step in subject.said.steps.items():
             if step.machine_type:
                 found.warn(f"cairn.steps.{name}", f"machine type {step.machine_type} is asked for as CPUs and memory")
+
+
+def _accelerator(found: Findings, place: str, type_: str, kind: Kind) -> None:
+    """Each names them in its own way, and neither client checks it."""
+    if not type_ or "{{" in type_:
+        return
+    if kind is Kind.VERTEX and "/" in type_:
+        found.warn(place, f"asks for {type_}; Vertex AI names accelerators as NVIDIA_TESLA_T4")
+    if kind is Kind.KUBEFLOW and "/" not in type_:
+        found.warn(place, f"asks for {type_}; a cluster names accelerators as nvidia.com/gpu, and nodes by selectors")
 
 
 def _portable(found: Findings, place: str, portability: Any, kind: Kind) -> None:

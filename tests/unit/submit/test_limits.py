@@ -196,6 +196,15 @@ def test_custom_jobs_and_machine_types(cairn):
     assert limits(cairn, VERTEX, said=said).warned == []
 
 
+@pytest.mark.parametrize(("type_", "warned"), [("NVIDIA_TESLA_T4", Kind.KUBEFLOW), ("nvidia.com/gpu", Kind.VERTEX)])
+def test_accelerators_are_named_as_the_target_names_them(cairn, type_, warned):
+    resources = {"accelerator": {"resourceType": type_, "resourceCount": "1"}}
+    of = pipeline({"container": {"image": "gcr.io/acme/train", "command": ["x"], "resources": resources}})
+    for target in (VERTEX, KUBEFLOW, CAIRN):
+        found = limits(cairn, target, of)
+        assert found.error() is None and bool(found.warned) is (target.kind is warned)
+
+
 def test_what_stands_beside_the_pipeline_reaches_only_kubeflow(cairn):
     secret = {"secretAsEnv": [{"secretName": "s", "keyToEnv": [{"secretKey": "k", "envVar": "K"}]}]}
     of = pipeline(platform={"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-train": secret}}}}})
