@@ -67,6 +67,7 @@ def run_sweep(
         submission=replace(given, job_id=""),
         flags=tuple(flags),
     )
+    cairn.sweeps.tidy()
     with Composer(asked.directory, asked.name, imports=asked.imports) as composer, _its_directory(cairn, sweep):
         return _drive(cairn, sweep, composer, source, fresh=True, as_json=as_json, quiet=quiet)
 

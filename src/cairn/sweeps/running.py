@@ -20,7 +20,7 @@ from cairn.domain.states import RunState
 from cairn.engine.configuring import ConfiguredRun
 from cairn.engine.loop import Engine
 from cairn.engine.runs import RunService
-from cairn.errors import ConfigurationError, Conflict, InputRefused, JobFailed, RunCancelled, StepError
+from cairn.errors import Conflict, InputRefused, JobFailed, RunCancelled, StepError
 from cairn.spec.parameters import resolve_parameters
 from cairn.spec.types import Pipeline
 from cairn.sweeps.deciding import Decider
@@ -211,8 +211,6 @@ class SweepRunner:
         )
         meant = self.configure(composed, given)
         plan.pipeline, plan.submission = meant.pipeline, meant.submission
-        if meant.said.schedule is not None:
-            raise ConfigurationError("a sweep runs now, and once", place="cairn.schedule", remedy="cairn.schedule=null")
         self._warn(plan.submission.warnings)
         self._experiment = self._experiment or given.experiment or meant.said.sweep.experiment or meant.said.experiment
         resolve_parameters(plan.pipeline, {**plan.pipeline.parameters, **plan.submission.parameters})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from cairn.sweeps.types import DEFINITION, KIND, LABEL, Definition, Sweep, Sweep
 _PAGE = 500
 _TRIES = 20
 _LOCK = "sweep.lock"
+_LEFT_SECONDS = 86_400
 
 
 class SweepService:
@@ -121,6 +123,16 @@ class SweepService:
             yield
         finally:
             os.close(descriptor)
+
+    def tidy(self) -> None:
+        """Remove the directories of sweeps that were killed before they were recorded."""
+        for directory in self._directory.iterdir() if self._directory.is_dir() else ():
+            if time.time() - directory.stat().st_mtime < _LEFT_SECONDS:
+                continue
+            try:
+                self.get(directory.name)
+            except NotFound:
+                shutil.rmtree(directory, ignore_errors=True)
 
     def is_driven(self, sweep: Sweep) -> bool:
         """Whether a living process drives it."""

@@ -138,7 +138,7 @@ class Swept:
     """`sweep("x=1,2")` is `cairn run -m` to its end; `executions()` counts the lines that steps have written."""
 
     def __init__(self, cli):
-        self.cli, self.trace = cli, cli.work / "steps.trace"
+        self.cli, self.trace, self.pipeline = cli, cli.work / "steps.trace", PIPELINES / "swept.yaml"
         groups = cli.work / "conf" / "model"
         groups.mkdir(parents=True)
         for size, name in enumerate(("small", "big"), start=1):
@@ -150,8 +150,7 @@ class Swept:
         )
 
     def words(self, *overrides):
-        pipeline = PIPELINES / "swept.yaml"
-        return ["run", pipeline, "--image", "*=host", "--config-dir", self.config.parent, "-m", *overrides]
+        return ["run", self.pipeline, "--image", "*=host", "--config-dir", self.config.parent, "-m", *overrides]
 
     def __call__(self, *overrides, as_json=True):
         return self.cli(*self.words(*overrides), *(["--json"] if as_json else []))

@@ -3,6 +3,7 @@
 import csv
 import io
 import signal
+import time
 from collections import Counter
 
 import pytest
@@ -63,6 +64,7 @@ def test_every_combination_is_a_run_of_one_experiment(sweep):
         (("x=1,2", "model=small,huge"), ("model/huge", "big, small")),
         (("x=1,2,three",), ("x=three", "whole number")),
         (("x=1,2", "hydra/sweeper=none_such"), ("none_such", "basic")),
+        (("x=1,2", "+cairn.schedule.cron='0 3 * * *'"), ("cairn.schedule=null", "on no schedule")),
     ],
 )  # fmt: skip
 def test_what_is_refused_leaves_nothing(sweep, overrides, words):
@@ -131,6 +133,43 @@ def test_a_sweep_whose_process_was_killed_is_cancelled_from_elsewhere(sweep):
     assert sweep.cli("sweeps", "cancel", "latest", "--json").json["state"] == "CANCELLED"
     assert sweep.cli.processes() == []
     assert Counter(run["state"] for run in sweep.cli("runs", "list", "--json").json) == {"CANCELLED": 2}
+
+
+def test_a_second_interrupt_kills(sweep):
+    sweep.pipeline = sweep.cli.copy_of("swept", **{'sleep "$7"': 'trap "" TERM; sleep "$7"'})
+    process = sweep.start("x=1,2", "pause=60")
+    sweep.cli.wait_until(lambda: sum(sweep.executions().values()) >= 5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None, "it waits for steps, which ignore SIGTERM"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert sweep.cli.processes() == []
+
+
+def test_a_sweeper_that_decides_differently_is_refused(sweep):
+    assert sweep("x=1,2").status == 0
+    with open_cairn(str(sweep.cli.home)) as cairn:
+        made = cairn.sweeps.find("latest")
+        trace, runs = sweep.executions(), cairn.sweeps.runs(made)
+        cairn.sweeps.change(made, overrides=("x=1,3",), state="RUNNING")
+    refused = sweep.cli("sweeps", "resume", "latest")
+    assert refused.status == 2, refused.err
+    assert "job 1 was x=2, and is x=3 now" in refused.err and "--force" in refused.err
+    assert sweep.executions() == trace
+    forced = sweep.cli("sweeps", "resume", "latest", "--force", "--json")
+    assert forced.status == 0, forced.err
+    told = {run["job"]: (run["overrides"]["x"], run["run_id"]) for run in forced.json["runs"]}
+    assert {job: x for job, (x, _) in told.items()} == {0: "1", 1: "3"}
+    assert told[0][1] == runs[0].uid, "what is decided as before is taken"
+    assert len(sweep.cli("runs", "list", "--json").json) == 3
+
+
+def test_the_users_own_launcher_has_no_part_and_that_is_said(sweep):
+    done = sweep("x=1", "hydra/launcher=cairn")
+    assert done.status == 0, done.err
+    assert "hydra/launcher=cairn has no part" in done.err
 
 
 def test_without_a_metric_the_table_is_not_ranked(sweep):
