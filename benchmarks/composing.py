@@ -14,14 +14,14 @@ machine does hits all of them. All compose the same configuration: 20 groups, 60
 
 `cfg beyond hydra` is (cairn --cfg job - cairn --version) - (hydra - bare python); `beyond hydra` is the same of the
 mapping, whose start is that of an interpreter that loads the pipeline without a configuration (`loaded`). That one
-must not exceed the limit.
+must not exceed the limit. Both are told of the medians and of the fastest rounds, which other work on the machine has
+disturbed the least; the latter decide.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -135,14 +135,16 @@ def main() -> int:
     for name, series in found.items():
         low, high = series.spread
         print(f"{name:18} {series.median * 1000:7.0f} ms  ({low * 1000:.0f} to {high * 1000:.0f})")
-    hydra = [a - b for a, b in zip(found["hydra"].values, found["bare python"].values, strict=True)]
+    beyond = 0.0
     for title, whole, start in (
         ("cfg beyond hydra", "cairn --cfg job", "cairn --version"),
         ("beyond hydra", "mapping", "loaded"),
     ):
-        own = [a - b for a, b in zip(found[whole].values, found[start].values, strict=True)]
-        beyond = statistics.median(a - b for a, b in zip(own, hydra, strict=True)) * 1000
-        print(f"{title:18} {beyond:7.0f} ms")
+        usual, beyond = (
+            1000 * (of(found[whole]) - of(found[start]) - of(found["hydra"]) + of(found["bare python"]))
+            for of in (lambda series: series.median, lambda series: series.spread[0])
+        )
+        print(f"{title:18} {usual:7.0f} ms  (fastest rounds: {beyond:.0f} ms)")
     print(f"{'holds' if beyond <= asked.limit else 'DOES NOT HOLD'}: at most {asked.limit:.0f} ms beyond Hydra's own")
     return 0 if beyond <= asked.limit else 1
 

@@ -57,7 +57,7 @@ def compose(
     `imports` are Python files or modules that register structured configs and resolvers, imported first. Raises
     ConfigurationError with Hydra's own message, the file that it is about, and the nearest names that there are.
     """
-    with Composer(directory, name, imports=imports) as composer:
+    with Composer(directory, name, imports=imports, again=False) as composer:
         return composer.compose(overrides)
 
 
@@ -88,16 +88,20 @@ class Composer:
     A composition takes 45 to 75 ms, most of it Hydra's copying of its own `hydra` node.
     """
 
-    def __init__(self, directory: Path, name: str = "config", *, imports: Sequence[str] = ()) -> None:
+    def __init__(
+        self, directory: Path, name: str = "config", *, imports: Sequence[str] = (), again: bool = True
+    ) -> None:
+        """`again`: more than one composition is to come."""
         self.directory = os.path.abspath(os.path.expanduser(directory))
         self.name = _without_suffix(name)
         self.imports = tuple(imports)
+        self._again = again
 
     def __enter__(self) -> Composer:
         """Raises ConfigurationError for a directory, name or import that is none."""
         from cairn.config.loading import Loader
 
-        self.loader: Loader = Loader.opened(self.directory, self.name, self.imports)
+        self.loader: Loader = Loader.opened(self.directory, self.name, self.imports, again=self._again)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -28,7 +28,7 @@ from hydra.core.utils import JobRuntime, setup_globals
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from hydra.version import VersionBase, setbase
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from cairn.config.importing import import_all
@@ -58,11 +58,11 @@ def hydra_of_ours(job: str) -> Iterator[None]:
 
 
 class _ReadOnce(ConfigRepository):
-    """Reads each file once. What is handed out is a copy: composing changes it."""
+    """Reads each file once. What is handed out is a copy, as composing changes it, unless nothing is composed again."""
 
-    def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        self._read: dict[tuple[str, ...], ConfigResult | None] = {}
-        self.reading = ""
+    def __init__(self, config_search_path: ConfigSearchPath, *, again: bool) -> None:
+        self._read: dict[tuple[str, ...], ConfigResult | None] | None = {} if again else None
+        self.reading = ""  # as Hydra names it
         self.origin = self
         super().__init__(config_search_path)
 
@@ -75,9 +75,11 @@ class _ReadOnce(ConfigRepository):
         return other
 
     def load_config(self, config_path: str) -> ConfigResult | None:
+        self.origin.reading = config_path
+        if self._read is None:
+            return super().load_config(config_path)
         key = (config_path, *(source.path for source in self.sources))
         if key not in self._read:
-            self.origin.reading = next(_files_of(config_path, self), self.origin.reading)
             self._read[key] = super().load_config(config_path)
         return copy.deepcopy(self._read[key])
 
@@ -85,9 +87,9 @@ class _ReadOnce(ConfigRepository):
 class _Recording(ConfigLoaderImpl):
     """Remembers what it merged, so that a key's file can be named."""
 
-    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+    def __init__(self, config_search_path: ConfigSearchPath, *, again: bool) -> None:
         self.config_search_path = config_search_path
-        self.once = _ReadOnce(config_search_path)
+        self.once = _ReadOnce(config_search_path, again=again)
         self.repository = self.once
         self.files: Files = ()
 
@@ -120,20 +122,20 @@ class Loader:
     config itself. `loader` is Hydra's own ConfigLoader.
     """
 
-    def __init__(self, directory: str, name: str) -> None:
+    def __init__(self, directory: str, name: str, *, again: bool = True) -> None:
         self.directory = directory
         self.name = name
         self.latest: DictConfig | None = None
         self.warnings: tuple[str, ...] = ()
-        self.loader = _Recording(create_config_search_path(directory))
+        self.loader = _Recording(create_config_search_path(directory), again=again)
         self.primary = self.file_of(name) or f"{directory}/{name}.yaml"
 
     @classmethod
-    def opened(cls, directory: str, name: str, imports: Sequence[str]) -> Loader:
-        """Raises ConfigurationError."""
+    def opened(cls, directory: str, name: str, imports: Sequence[str], *, again: bool = True) -> Loader:
+        """`again`: for more than one composition. Raises ConfigurationError."""
         with hydra_of_ours(name):
             import_all(imports)
-            return cls(directory, name)
+            return cls(directory, name, again=again)
 
     @property
     def files(self) -> Files:
@@ -141,7 +143,7 @@ class Loader:
 
     @property
     def reading(self) -> str:
-        return self.loader.once.reading
+        return self.file_of(self.loader.once.reading)
 
     def composed(
         self, overrides: Sequence[str], *, multirun: bool = False, like: DictConfig | None = None
@@ -221,7 +223,7 @@ class Loader:
         except Exception as error:  # Hydra lets Python's own through: of asserts, resolvers, plugins, unreadable files
             from cairn.config.refusing import refused
 
-            files, reading, latest = self.files, self.reading, self.latest
+            files, reading, latest = self.files, self.loader.once.reading, self.latest
             told = refused(error, self, list(overrides))
             self.loader.files, self.loader.once.reading, self.latest = files, reading, latest
             raise told from error
@@ -242,10 +244,9 @@ class Loader:
 
 def job_config(config: DictConfig) -> DictConfig:
     """Without its `hydra` node, as a program gets it."""
-    job = copy.deepcopy(config)
-    OmegaConf.set_readonly(job, False)
-    with open_dict(job):
-        job.pop("hydra", None)
+    keys: list[Any] = [key for key in config if key != "hydra"]
+    job = OmegaConf.masked_copy(config, keys)
+    OmegaConf.copy_cache(from_config=config, to_config=job)
     return job
 
 
