@@ -28,7 +28,7 @@ from cairn.spec.types import Constant, ContainerSpec, ResourceSpec
 
 _LAUNCHER = re.compile(r"google_cloud_pipeline_components\.container\.\S+\.launcher$")
 _OWN_IMAGE = re.compile(r"google-cloud-pipeline-components(:|@|$)")
-_TEXT_OR_PLACEHOLDER = re.compile(r'"(?:[^"\\]|\\.)*"|(\{\{\$.*?\}\})', re.DOTALL)
+_TEXT_OR_PLACEHOLDER = re.compile(r'"(?:[^"\\]|\\.)*"|(\{\{\$[^{}]*\}\})', re.DOTALL)
 _ESCAPED = re.compile(r"\.json_escape\[(\d)\]\}\}")
 _BARE = ""  # the key of the object that stands for a placeholder outside of a JSON text
 # As the launcher writes it (GcpResources of gcp_resources.proto, as JSON). The URI names the task that ran it here.
@@ -106,17 +106,17 @@ class _Launcher:
         options = _options(list(self.own.args))
         self.payload = _read_payload(options.get("--payload", ""))
         self.resources_output = _output_of(options.get("--gcp_resources", ""))
-        self.named: list[tuple[StepJob, str]] = []  # what tasks came to, and the component for it
+        self.named: dict[bytes, str] = {}  # what tasks came to, and the component for it
 
     def take(self, task: dict[str, Any], components: dict[str, Any], jobs: dict[str, StepJob]) -> None:
         pools: set[str] = set()
         given = task.get("inputs", {}).get("parameters", {})
         job = self._filled(self.payload, given, pools)
         found = self._completed(step_job(job, component=task.get("taskInfo", {}).get("name") or self.name))
-        name = next((name for known, name in self.named if known == found), "")
+        key = msgspec.json.encode(found, order="deterministic")
+        name = self.named.get(key, "")
         if not name:
-            name = self.name if not self.named else _free(self.name, components)
-            self.named.append((found, name))
+            name = self.named[key] = _free(self.name, len(self.named), components) if self.named else self.name
             component = copy.deepcopy(self.component)
             for pool in pools:
                 component.get("inputDefinitions", {}).get("parameters", {}).pop(pool, None)
@@ -239,8 +239,7 @@ def _unescaped(value: Any) -> Any:
     return {key: _unescaped(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _free(name: str, components: Mapping[str, Any]) -> str:
-    number = 2
-    while f"{name}-job-{number}" in components:
+def _free(name: str, number: int, components: Mapping[str, Any]) -> str:
+    while f"{name}-job-{number + 1}" in components:
         number += 1
-    return f"{name}-job-{number}"
+    return f"{name}-job-{number + 1}"
