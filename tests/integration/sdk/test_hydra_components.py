@@ -36,7 +36,8 @@ def test_a_pipeline_of_programs_runs_as_it_is_written(compiled, cairn_home, monk
     run = cairn.run(path, {"lr": 0.125, "long": long}, images={"acme/*": "host"})
     model = json.loads(Path(run.task("train-2").artifacts["out_model"].path).read_text())
     assert model["train"] == {"lr": 0.125, "epochs": 3, "big": 2**60, "name": "${lr} 'é'"}
-    assert str(model["model"]) == "{'layers': [1.0, 2], 'names': {'b': 1, 'a': 2}}"
+    assert model["model"]["layers"] == [1.0, 2]
+    assert str(model["model"]["names"]) == """{'b': 1.0, 'lr': 0.125, '{{': ["${lr} 'é'", "is ${lr} 'é'", None]}"""
     assert json.loads(Path(model["data"]["dir"]).read_text()) == [0, 2, 4, 6, 8, 10]
     assert run.task("train-2").artifacts["out_metrics"].metadata == {"loss": 0.25, "val.accuracy": 0.5}
     assert run.outputs == {"Output": 0.5}
@@ -62,7 +63,7 @@ REFUSED = {
     "train(data_dir=d, train_lr='fast')": "float is wanted",
     "train(data_dir=d, model_names={1: 2})": "the key 1 is no text",
     "train(data_dir=d, label=chr(0xd800))": "lone surrogate",
-    "train(data_dir=d, model_layers=[lr, 1.0])": "make the whole value in a step",
+    "train(data_dir=d, model_layers=[d, 1.0])": "an artifact cannot be part of a value",
     "train(data_dir=d, nothing=1)": "unexpected keyword argument",
 }
 

@@ -26,6 +26,7 @@ from typing import Any
 
 GROUP = "cairn_values"
 EXACT = "hydra_exact"  # the component's own input: JSON of the values that KFP's numbers would alter
+HOLES = ""  # in it, by input: [where, where KFP has it, whether its text is JSON] of what comes from elsewhere
 LOG_VARIABLE = "CAIRN_LOG_DIRECTORY"
 FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
 # OmegaConf takes a text "???" for a missing value wherever it stands, but not where an interpolation gives it; from 2.4
@@ -148,6 +149,9 @@ def given_values(spec: dict[str, Any], executor_input: dict[str, Any]) -> dict[s
     """name → value, of the inputs that have one: exact ones first, then KFP's, then the component's own defaults."""
     parameters = (executor_input.get("inputs") or {}).get("parameterValues") or {}
     exact = json.loads(parameters.get(EXACT) or "{}")
+    for name, holes in exact.pop(HOLES, {}).items():
+        for where, there, is_json in holes:
+            fill(exact[name], where, at(parameters[name], there), is_json)
     found = {}
     for name, one in spec["inputs"].items():
         if name in exact:
@@ -157,6 +161,17 @@ def given_values(spec: dict[str, Any], executor_input: dict[str, Any]) -> dict[s
         elif "default" in one:
             found[name] = one["default"]
     return found
+
+
+def at(value: Any, where: list[Any]) -> Any:
+    for key in where:
+        value = value[key]
+    return value
+
+
+def fill(value: Any, where: list[Any], found: Any, is_json: bool) -> None:
+    """KFP puts what comes from elsewhere into a list or mapping as text, numbers as JSON."""
+    at(value, where[:-1])[where[-1]] = json.loads(found) if is_json and isinstance(found, str) else found
 
 
 def converted(value: Any, kind: str) -> Any:

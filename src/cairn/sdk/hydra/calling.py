@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Mapping
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cairn.errors import ConfigurationError
-from cairn.sdk.hydra.bootstrap import EXACT
+from cairn.sdk.hydra.bootstrap import EXACT, HOLES
 from cairn.sdk.hydra.exactness import check_value, exact_json, has_placeholder, survives
+from cairn.sdk.hydra.holes import has_holes, take_out
 from cairn.sdk.hydra.inputs import Input
 
 MOST_ARGUMENT = 128 * 1024 - 1  # bytes of one argument that Linux passes on
@@ -26,6 +28,7 @@ def exact_arguments(component_name: str, inputs: Mapping[str, Input], given: Map
 
     passed: dict[str, Any] = {}
     exact: dict[str, Any] = {}
+    holes: dict[str, Any] = {}
     for name, value in given.items():
         one = inputs.get(name)
         if one is None or isinstance(value, pipeline_channel.PipelineChannel):
@@ -33,16 +36,21 @@ def exact_arguments(component_name: str, inputs: Mapping[str, Input], given: Map
             continue
         place = f"{component_name}.{name}"
         value = value.name if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
-        if pipeline_channel.extract_pipeline_channels_from_any(value) or has_placeholder(value):
-            _check_mixed(value, place)
+        if isinstance(value, str) and has_placeholder(value):
             passed[name] = value
             continue
+        shown = value
+        if has_holes(value):
+            value, found = take_out(value, place)
+            holes[name] = [[where, [_near(key) for key in where], is_json] for where, is_json in found]
         check_value(value, place)
         value = _typed(value, one, place)
-        if not survives(value, one.type):
+        if name in holes or not survives(value, one.type):
             exact[name] = value
         if value is not None:
-            passed[name] = _near(value, one.type)
+            passed[name] = _near(shown if name in holes else value, one.type)
+    if holes:
+        exact[HOLES] = holes
     if exact:
         passed[EXACT] = exact_json(exact)
     _warn_of_size(component_name, [*passed.values()])
@@ -76,7 +84,7 @@ def _near(value: Any, kind: str = "") -> Any:
     if value is None:
         return "null"
     if isinstance(value, str):
-        return value.replace("{{", "{ {")
+        return value if has_placeholder(value) else value.replace("{{", "{ {")
     if isinstance(value, list | tuple):
         return [_near(inner) for inner in value]
     if isinstance(value, dict):
@@ -84,31 +92,12 @@ def _near(value: Any, kind: str = "") -> Any:
     return value
 
 
-def _check_mixed(value: Any, place: str) -> None:
-    from kfp.dsl import pipeline_channel
-
-    def altered(inner: Any) -> bool:
-        if isinstance(inner, (pipeline_channel.PipelineChannel, str)):
-            return False
-        if isinstance(inner, list | tuple):
-            return any(map(altered, inner))
-        if isinstance(inner, dict):
-            return any(map(altered, inner.values()))
-        return not survives(inner, "dict")
-
-    if isinstance(value, list | tuple | dict) and altered(value):
-        raise ConfigurationError(
-            "holds both what another step or the pipeline gives and numbers that KFP would alter (1.0 becomes 1)",
-            place=place,
-            remedy="make the whole value in a step, or give its parts as inputs of their own",
-        )
-
-
 def _warn_of_size(component_name: str, values: list[Any]) -> None:
-    size = sum(len(exact_json(value)) for value in values if isinstance(value, str | int | float | bool | list | dict))
+    """What is known here only: a value of another step may be larger still, and Kubernetes says so then."""
+    size = sum(len(json.dumps(value, default=str)) for value in values)
     if size > MOST_ARGUMENT:
         warnings.warn(
-            f"{component_name} is given {size} bytes of values: Cairn hands them over in a file, but on Kubernetes and "
+            f"{component_name} is given {size} bytes of values: Cairn hands them over in a file, but on Kubeflow and "
             "Vertex AI one argument is at most 128 KiB; an artifact has no such limit",
             stacklevel=4,
         )

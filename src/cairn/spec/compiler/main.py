@@ -207,6 +207,7 @@ def names(pipelines: dict[str, Any], singles: dict[str, Any], file: str) -> str:
 def frames(error: BaseException, source: str) -> list[dict[str, Any]]:
     """The traceback, outermost first, each frame marked as the user's or not."""
     library = [os.path.dirname(os.__file__), *(path for path in sys.path if path.endswith(("-packages", ".zip")))]
+    library.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))  # `cairn.hydra`
     own = os.path.abspath(__file__)
     found = []
     for frame in traceback.extract_tb(error.__traceback__):

@@ -25,4 +25,6 @@ def pipeline(lr: float = 0.5, label: str = "${lr} 'é'", long: str = "") -> floa
     steps = [{"_target_": "__main__.scaled", "by": 2}, {"_target_": "__main__.upto", "most": 10}]
     data = prepare(count=8, steps=steps).output
     train(data_dir=data, label=long).set_display_name("long")
-    return train(train_lr=lr, train_big=2**60, label=label, data_dir=data).outputs["out_accuracy"]
+    names = {"b": 1.0, "lr": lr, "{{": [label, f"is {label}", None]}
+    trained = train(train_lr=lr, train_big=2**60, label=label, model_names=names, data_dir=data)
+    return trained.outputs["out_accuracy"]
