@@ -30,6 +30,14 @@ try:
     cairn.run(steps.chain, {{"c": 4}})
 except cairn.errors.ParameterError as error:
     found["refused"] = error.message
+def made(cfg):
+    return getattr(steps, cfg["which"])
+configured = cairn.run(made, {{"b": 2}}, config_dir={conf!r}, overrides=["which=add"])
+found["configured"] = [configured.outputs, list(configured.configuration.overrides)]
+try:
+    cairn.run(made)
+except cairn.errors.ConfigurationError as error:
+    found["unconfigured"] = error.remedy
 with cairn.wiring.open_cairn() as opened:
     found["source"] = opened.records.run(pipeline.uid).source
 print(json.dumps(found))
@@ -48,7 +56,10 @@ def test_a_function_is_compiled_by_this_process_and_run(home, pipelines, python_
         "sources": str(Path(cairn.__file__).parent.parent),
         "pipelines": str(pipelines),
         "packages": sysconfig.get_paths()["purelib"],
+        "conf": str(tmp_path / "conf"),
     }
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "config.yaml").write_text("which: chain\na: 5\n")
     script.write_text(textwrap.dedent(SCRIPT.format(**names)))
     done = subprocess.run([python_with_kfp, str(script)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -56,4 +67,6 @@ def test_a_function_is_compiled_by_this_process_and_run(home, pipelines, python_
     assert found["pipeline"] == ["SUCCEEDED", {"Output": 16}]
     assert found["component"] == [{"Output": 2}, 1]
     assert "no parameter" in found["refused"]
+    assert found["configured"] == [{"Output": 7}, ["which=add"]]
+    assert found["unconfigured"].startswith("give config_dir")
     assert found["source"] == str(pipelines / "steps.py")
