@@ -56,6 +56,7 @@ _STATES = {
     "RUNNING": "cyan",
     "CANCELLED": "yellow",
     "CANCELLING": "yellow",
+    "INTERRUPTED": "yellow",
     "LOST": "yellow",
     "SKIPPED": "bright_black",
     "PENDING": "bright_black",
