@@ -194,7 +194,8 @@ def chosen(found: tuple[dict[str, Any], dict[str, Any]], function: str, file: st
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     if not candidates:
-        raise Refused("defines no pipeline", remedy="decorate a function with @dsl.pipeline")
+        remedy = "decorate a function with @dsl.pipeline; of one that is made inside a function, run what it compiles to"
+        raise Refused("defines no pipeline", remedy=remedy)
     kind = "pipelines" if pipelines else "components"
     raise Refused(f"defines several {kind}", remedy=names(pipelines, {} if pipelines else singles, file))
 
