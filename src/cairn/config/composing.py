@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cairn.config.places import place_of
 from cairn.domain.configuration import Configuration
 from cairn.errors import ConfigurationError
 
@@ -47,6 +46,11 @@ class Composed(msgspec.Struct, frozen=True):
     files: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
     sweeping: bool = False
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        """All of it, as a function that makes a pipeline of it is given."""
+        return {**self.values, RESERVED: self.cairn}
 
 
 def compose(
@@ -126,6 +130,8 @@ class Composer:
         values, text = self.loader.resolved(config, overrides)
         cairn = values.pop(RESERVED, None)
         if cairn is not None and not isinstance(cairn, dict):
+            from cairn.config.places import place_of
+
             raise ConfigurationError(
                 f"`{RESERVED}` holds what is said of the run, so it is a mapping, not {cairn!r}",
                 place=place_of(self.loader.files, RESERVED) or self.loader.primary,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cairn.config.composing import RESERVED, Composed
 from cairn.domain.values import Value
 from cairn.engine.ports import Environment
 from cairn.errors import ParameterError, SpecError
 from cairn.spec.load import load_file, load_text
 from cairn.spec.types import Pipeline
+
+if TYPE_CHECKING:
+    from cairn.config.composing import Composed
 
 Progress = Callable[[str], None]
 _PYTHON = ".py"
@@ -84,7 +86,7 @@ class PipelineSource:
             python=environment.python,
             variables=environment.variables,
             traceback=self._traceback,
-            configuration={**composed.values, RESERVED: composed.cairn} if composed else None,
+            configuration=composed.whole if composed else None,
         )
         return load_text(compiled.text, origin=self.source), compiled.configured
 

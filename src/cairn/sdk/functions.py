@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cairn.config.composing import RESERVED, Composed
 from cairn.engine.sources import PipelineSource
 from cairn.errors import CompileError, ConfigurationError, InputRefused
 from cairn.spec.load import load_text
 
 if TYPE_CHECKING:
+    from cairn.config.composing import Composed
     from cairn.engine.configuring import Source
     from cairn.spec.types import Pipeline
     from cairn.wiring import Cairn
@@ -39,7 +39,7 @@ class _FunctionSource:
                     place="cairn.run",
                     remedy="give config_dir, the directory of its Hydra configuration",
                 )
-            function = function({**composed.values, RESERVED: composed.cairn})
+            function = function(composed.whole)
         return load_text(_compiled(function), origin=source_name(self._function))
 
 

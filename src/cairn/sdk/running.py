@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cairn.config.composing import Composed, compose
 from cairn.domain.runs import ImageMapping, Submission
 from cairn.domain.runs import Run as RecordedRun
-from cairn.engine.configuring import ConfiguredRun, configured_run, looked_up
 from cairn.errors import InputRefused, RunCancelled
 from cairn.sdk.functions import source_name, source_of
 from cairn.sdk.results import Run, RunFailed
 from cairn.wiring import Cairn, open_cairn
 
 if TYPE_CHECKING:
+    from cairn.config.composing import Composed
+    from cairn.engine.configuring import ConfiguredRun
     from cairn.engine.loop import Engine
     from cairn.spec.types import Pipeline
 
@@ -86,6 +86,8 @@ def run(
         if composed is None:
             pipeline, submission = source.pipeline(), given
         else:
+            from cairn.engine.configuring import configured_run, looked_up
+
             meant = configured_run(source, composed, given, defaults=defaults, flags=said)
             _refuse_schedule(meant)
             pipeline, submission = meant.pipeline, looked_up(meant, cairn.lookups)
@@ -124,6 +126,8 @@ def _composed(
         if overrides or imports:
             raise InputRefused("there is no configuration to override", place="overrides", remedy="give config_dir")
         return None
+    from cairn.config.composing import compose
+
     return compose(Path(directory), name, overrides, imports=imports)
 
 
