@@ -194,7 +194,7 @@ def chosen(found: tuple[dict[str, Any], dict[str, Any]], function: str, file: st
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     if not candidates:
-        remedy = "decorate a function with @dsl.pipeline; of one that is made inside a function, run what it compiles to"
+        remedy = "decorate a function with @dsl.pipeline; of one made inside a function run what it compiles to"
         raise Refused("defines no pipeline", remedy=remedy)
     kind = "pipelines" if pipelines else "components"
     raise Refused(f"defines several {kind}", remedy=names(pipelines, {} if pipelines else singles, file))
