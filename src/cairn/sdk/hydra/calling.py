@@ -14,7 +14,7 @@ from cairn.errors import ConfigurationError
 from cairn.sdk.hydra.bootstrap import EXACT, HOLES
 from cairn.sdk.hydra.exactness import check_value, exact_json, has_placeholder, survives
 from cairn.sdk.hydra.holes import has_holes, take_out
-from cairn.sdk.hydra.inputs import Input
+from cairn.sdk.hydra.inputs import Input, fitted
 
 MOST_ARGUMENT = 128 * 1024 - 1  # bytes of one argument that Linux passes on
 
@@ -58,21 +58,10 @@ def exact_arguments(component_name: str, inputs: Mapping[str, Input], given: Map
 
 
 def _typed(value: Any, one: Input, place: str) -> Any:
-    kinds: dict[str, Any] = {
-        "int": int,
-        "float": (float, int),
-        "str": str,
-        "bool": bool,
-        "list": list | tuple,
-        "dict": dict,
-    }
-    if value is None:
-        return None
-    if not isinstance(value, kinds[one.type]) or (isinstance(value, bool) and one.type != "bool"):
-        raise ConfigurationError(f"{value!r:.80} does not fit: {one.type} is wanted", place=place)
-    if one.choices and value not in one.choices:
+    value = fitted(value, one.type, place)
+    if one.choices and value is not None and value not in one.choices:
         raise ConfigurationError(f"{value!r} does not fit: one of {', '.join(one.choices)} is wanted", place=place)
-    return float(value) if one.type == "float" else value
+    return value
 
 
 def _near(value: Any, kind: str = "") -> Any:

@@ -16,29 +16,31 @@ _PLACEHOLDER = re.compile(r"\{\{\$\.(?:pipeline_[a-z_]+|workspace_path)\}\}|\{\{
 
 def survives(value: Any, kind: str) -> bool:
     """Whether a value of a declared type (`int`, `float`, `str`, `bool`, `list`, `dict`) arrives as it is."""
-    if value is None or isinstance(value, str):
-        return value is not None and "{{" not in value
-    if kind == "float" and isinstance(value, int | float):
-        return math.isfinite(value) and not (value == 0 and math.copysign(1, value) < 0) and abs(value) <= 1e300
-    return _is_same_as_double(value)
+    if value is None:
+        return False
+    if kind == "int":
+        return bool(abs(value) <= _WHOLE)
+    if kind == "float":
+        return math.isfinite(value) and not (value == 0 and math.copysign(1, value) < 0)
+    return _survives_inside(value)
 
 
-def _is_same_as_double(value: Any) -> bool:
-    """Whether a number, or all that a structure holds, is the same after a trip through a double without a kind."""
+def _survives_inside(value: Any) -> bool:
+    """The same of what is in a list or mapping, where nothing says what a number is: kfp writes 1 as 1.0 or as 1."""
     if value is None:
         return False  # kfp's compiler refuses it
     if isinstance(value, bool):
         return True
     if isinstance(value, int):
-        return abs(value) <= _WHOLE
+        return False
     if isinstance(value, float):
         return math.isfinite(value) and not value.is_integer()
     if isinstance(value, str):
         return "{{" not in value
     if isinstance(value, list):
-        return all(map(_is_same_as_double, value))
+        return all(map(_survives_inside, value))
     keys = list(value)  # protobuf's mappings have no order: kfp writes them sorted
-    return keys == sorted(keys) and all(map(_is_same_as_double, (*keys, *value.values())))
+    return keys == sorted(keys) and all(map(_survives_inside, (*keys, *value.values())))
 
 
 def has_placeholder(value: Any) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
@@ -13,6 +14,10 @@ from cairn.sdk.hydra.composition import Composition, Node
 from cairn.sdk.hydra.exactness import check_value, has_placeholder, survives
 from cairn.sdk.hydra.keys import Key
 
+MOST_DESCRIPTION = 500
+_ACCEPTED: dict[str, Any] = {
+    "int": int, "float": float | int, "str": str, "bool": bool, "list": list | tuple, "dict": dict,
+}  # fmt: skip
 TYPES: dict[Any, str] = {int: "int", float: "float", str: "str", bool: "bool", list: "list", dict: "dict"}
 
 
@@ -63,12 +68,25 @@ def input_of(key: Key, composition: Composition) -> Input:
     default = ... if node.missing or node.dynamic or key.key.startswith("+") else node.value
     if default is not ...:
         check_value(default, plain)
+        default = fitted(default, kind, plain)
     unset = node.dynamic or key.key.startswith("+") or default is None
     one_of = f" (one of {', '.join(choices)})" if choices else ""
     said = key.description or plain + one_of
+    made = Input(key.key, key.name, kind, choices, bool(unset), default, node.replaced, said)
     if node.dynamic:
-        said += f", by default {node.text}"
-    return Input(key.key, key.name, kind, choices, bool(unset), default, node.replaced, said)
+        return replace(made, description=f"{said}, by default {node.text}")
+    if made.shown is ... and default is not ... and default is not None:
+        return replace(made, description=f"{said}, by default {json.dumps(default)}"[:MOST_DESCRIPTION])
+    return made
+
+
+def fitted(value: Any, kind: str, place: str) -> Any:
+    """A value as its declared type has it: 1 of a `float` is 1.0. Raises ConfigurationError for one of another type."""
+    if value is None:
+        return None
+    if not isinstance(value, _ACCEPTED[kind]) or (isinstance(value, bool) and kind != "bool"):
+        raise ConfigurationError(f"{value!r:.80} does not fit: {kind} is wanted", place=place)
+    return float(value) if kind == "float" else list(value) if kind == "list" else value
 
 
 def _unwrapped(wanted: Any) -> Any:

@@ -53,7 +53,7 @@ def read_back(value: Any) -> Any:
     return OmegaConf.to_container(config, resolve=True)["a"]["b"]
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(VALUES)
 def test_a_value_is_read_back_as_it_was(value):
     assert same(read_back(value), value)

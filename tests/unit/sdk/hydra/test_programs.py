@@ -66,6 +66,7 @@ def test_what_refers_to_an_input_follows_it(usual):
 def test_a_default_that_a_double_would_alter_is_given_by_the_component(usual):
     described = usual.describe(inputs=["model.odd", "escaped"])
     assert described.inputs[0].shown is ...
+    assert described.inputs[0].description == "model.odd, by default [1.0, null]"
     got = usual.run(described)
     assert str(got["model"]["odd"]) == "[1.0, None]"
     assert got["escaped"] == "${train}"
@@ -229,6 +230,8 @@ def test_a_program_that_is_not_there_is_named(usual):
         ({"inputs": ["model.none"]}, "tells no type"),
         ({"inputs": ["model.later"]}, r"nothing \(\?\?\?\)"),
         ({"inputs": ["model.layers.0"]}, "inside a list"),
+        ({"inputs": [{"train.name": int}]}, "'x' does not fit: int is wanted"),
+        ({"inputs": [{"train.name": bytes}]}, "no type of a pipeline"),
         ({"inputs": ["train", "train.lr"]}, r"train\.lr is part of train"),
         ({"inputs": ["train.lr", "train_lr"]}, "both called"),
         ({"inputs": ["train.lr"], "overrides": ["train={lr: 1}"]}, "sets train as a whole"),
