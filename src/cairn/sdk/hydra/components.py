@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+from cairn.errors import ConfigurationError
 from cairn.sdk.hydra.bootstrap import EXACT
 from cairn.sdk.hydra.calling import exact_arguments
 from cairn.sdk.hydra.description import Description, describe
@@ -81,7 +82,10 @@ def _caller() -> tuple[Path, str]:
 
 
 def _build(described: Description, name: str, image: str, description: str, caller: str) -> Any:
-    from kfp import dsl
+    try:
+        from kfp import dsl
+    except ImportError as error:
+        raise ConfigurationError(f"kfp cannot be imported: {error}", remedy="install kfp beside Cairn") from None
 
     parameters = [_parameter(one) for one in described.inputs]
     parameters.append(inspect.Parameter(EXACT, inspect.Parameter.KEYWORD_ONLY, default="", annotation=str))
