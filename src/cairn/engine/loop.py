@@ -339,7 +339,7 @@ class Engine:
     def _publish(self, machine: RunMachine, attempt: Attempt, ended: Exit) -> tuple[Published | None, StepError | None]:
         """Worker thread or the engine's: reads files, touches no state."""
         try:
-            check_exit(ended)
+            check_exit(ended, attempt.layout.directory)
             published = publish(attempt, self.services, machine.run.uid)
         except StepError as error:
             return None, error

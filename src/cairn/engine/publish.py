@@ -16,6 +16,7 @@ from cairn.domain.states import ExitReason
 from cairn.domain.values import ParameterType, Value
 from cairn.engine.custom_paths import bring
 from cairn.engine.driver import Attempt
+from cairn.engine.last_words import last_words
 from cairn.engine.ports import ArtifactStore
 from cairn.engine.resolve import coerce
 from cairn.engine.services import Services
@@ -39,13 +40,15 @@ class Published(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-def check_exit(ended: Exit) -> None:
-    """Raise the StepError that an unsuccessful exit means."""
+def check_exit(ended: Exit, directory: str) -> None:
+    """Raise the StepError that an unsuccessful exit means. `directory` is the attempt's."""
     match ended.reason:
         case ExitReason.EXITED if ended.code == 0:
             return
         case ExitReason.EXITED:
-            raise StepError(ended.message or f"the step exited with status {ended.code}")
+            said = last_words(directory)
+            status = ended.message or f"the step exited with status {ended.code}"
+            raise StepError(f"{status}: {said}" if said else status)
         case ExitReason.SIGNALLED:
             raise StepError(ended.message or f"the step was ended by signal {ended.signal}")
         case ExitReason.OUT_OF_MEMORY:

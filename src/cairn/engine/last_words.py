@@ -1,0 +1,44 @@
+"""What a failed step said last, in one line, for the error that everybody sees: lists, APIs, the table of a sweep."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from cairn.launcher.logs import log_path
+
+TAIL_BYTES = 16 * 1024
+MAX_LENGTH = 300  # characters
+FEW_LINES = 3  # of a step that is no Python: beyond, its last line may be anything
+
+_TRACE = "Traceback (most recent call last):"
+_RAISED = re.compile(r"[A-Za-z_][\w.]*(?::\s.*)?")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\U0010ffff]+")
+
+
+def last_words(directory: str) -> str:
+    """The exception of the last traceback on stderr, `ValueError: no such layer`; of another command the last line, if
+    it wrote but a few; "" when it said nothing of use."""
+    try:
+        with open(log_path(directory, "stderr"), "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    said = _UNPRINTABLE.sub(" ", _COLOUR.sub("", _exception(lines) or _last_of_few(lines))).strip()
+    return said if len(said) <= MAX_LENGTH else said[: MAX_LENGTH - 1] + "…"
+
+
+def _exception(lines: list[str]) -> str:
+    """The line after the frames of the last traceback."""
+    begins = [number for number, line in enumerate(lines) if line.strip() == _TRACE]
+    for line in lines[begins[-1] + 1 :] if begins else ():
+        if line and not line[0].isspace():
+            return line if _RAISED.fullmatch(line) else ""
+    return ""
+
+
+def _last_of_few(lines: list[str]) -> str:
+    words = [line for line in lines if line.strip()]
+    return words[-1] if 0 < len(words) <= FEW_LINES and _TRACE not in map(str.strip, words) else ""

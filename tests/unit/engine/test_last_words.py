@@ -1,0 +1,38 @@
+"""The one line that a failed step's error ends with."""
+
+from pathlib import Path
+
+import pytest
+
+from cairn.engine.last_words import MAX_LENGTH, last_words
+
+TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\n    f()\n'
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        ("", ""),
+        (TRACE + "ValueError: no such layer\n", "ValueError: no such layer"),
+        ("w\n" * 100 + TRACE + "torch.cuda.OutOfMemoryError: 2\nmore\n", "torch.cuda.OutOfMemoryError: 2"),
+        (TRACE + "KeyError: 'a'\n\nDuring handling of that:\n\n" + TRACE + "RuntimeError\n", "RuntimeError"),
+        (TRACE + "what is this?\n", ""),
+        (TRACE, ""),
+        ("sh: 1: tain: not found\n", "sh: 1: tain: not found"),
+        ("line\n" * 50, ""),
+        ("a\nb\n\x1b[31mred\x1b[0m\n", "red"),
+        (TRACE + "E: " + "x" * 1000 + "\n", "E: " + "x" * (MAX_LENGTH - 4) + "…"),
+    ],
+)  # fmt: skip
+def test_the_last_exception_or_the_last_of_few_lines(tmp_path: Path, stderr: str, words: str) -> None:
+    (tmp_path / "stderr.log").write_text(stderr)
+    assert last_words(str(tmp_path)) == words
+
+
+def test_a_step_without_a_log_said_nothing(tmp_path: Path) -> None:
+    assert last_words(str(tmp_path / "gone")) == ""
+
+
+def test_only_the_end_of_a_large_log_is_read(tmp_path: Path) -> None:
+    (tmp_path / "stderr.log").write_bytes(b"\xff" * 10_000_000 + b"\n" + TRACE.encode() + b"OSError: disk\n")
+    assert last_words(str(tmp_path)) == "OSError: disk"
