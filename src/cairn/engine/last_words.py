@@ -12,6 +12,7 @@ MAX_LENGTH = 300  # characters
 FEW_LINES = 3  # of a step that is no Python: beyond, its last line may be anything
 
 _TRACE = "Traceback (most recent call last):"
+_HYDRA = "Error executing job with overrides:"  # hydra._internal.utils.run_and_report
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?::\s.*)?")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\U0010ffff]+")
@@ -26,7 +27,7 @@ def last_words(directory: str) -> str:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    said = _UNPRINTABLE.sub(" ", _COLOUR.sub("", _exception(lines) or _last_of_few(lines))).strip()
+    said = _UNPRINTABLE.sub(" ", _COLOUR.sub("", _exception(lines) or _of_hydra(lines) or _last_of_few(lines))).strip()
     return said if len(said) <= MAX_LENGTH else said[: MAX_LENGTH - 1] + "…"
 
 
@@ -37,6 +38,14 @@ def _exception(lines: list[str]) -> str:
         if line and not line[0].isspace():
             return line if _RAISED.fullmatch(line) else ""
     return ""
+
+
+def _of_hydra(lines: list[str]) -> str:
+    """What Hydra says of an error of its own or of `instantiate`, which it shows without a traceback."""
+    begins = [number for number, line in enumerate(lines) if line.startswith(_HYDRA)]
+    said = (line for line in lines[begins[-1] + 1 :] if line.strip()) if begins else iter(())
+    first = next(said, "")
+    return "" if first.strip() == _TRACE else first
 
 
 def _last_of_few(lines: list[str]) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from cairn.engine.last_words import MAX_LENGTH, last_words
 
+HYDRA = "Error executing job with overrides: ['lr=1']\n"
 TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\n    f()\n'
 
 
@@ -20,6 +21,8 @@ TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\
         (TRACE, ""),
         ("sh: 1: tain: not found\n", "sh: 1: tain: not found"),
         ("line\n" * 50, ""),
+        (HYDRA + "Error locating target 'f'\nfull_key: optimizer\n\nSet the environment …\n", "Error locating target 'f'"),
+        (HYDRA + "\n" + TRACE + "ValueError: lr\n\nSet the environment …\n", "ValueError: lr"),
         ("a\nb\n\x1b[31mred\x1b[0m\n", "red"),
         (TRACE + "E: " + "x" * 1000 + "\n", "E: " + "x" * (MAX_LENGTH - 4) + "…"),
     ],
