@@ -21,7 +21,7 @@ TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\
         (TRACE, ""),
         ("sh: 1: tain: not found\n", "sh: 1: tain: not found"),
         ("line\n" * 50, ""),
-        (HYDRA + "Error locating target 'f'\nfull_key: optimizer\n\nSet the environment …\n", "Error locating target 'f'"),
+        (HYDRA + "Error locating target 'f'\nfull_key: a\n\nSet the …\n", "Error locating target 'f'"),
         (HYDRA + "\n" + TRACE + "ValueError: lr\n\nSet the environment …\n", "ValueError: lr"),
         ("a\nb\n\x1b[31mred\x1b[0m\n", "red"),
         (TRACE + "E: " + "x" * 1000 + "\n", "E: " + "x" * (MAX_LENGTH - 4) + "…"),
