@@ -90,6 +90,9 @@ class Engine:
         fresh = run.state is RunState.PENDING
         memory = Memory() if fresh else Memory(records.tasks(run.uid), records.attempts(run.uid))
         machine = RunMachine(run, pipeline, fence, self.services, plans, self.machine, memory, self.flights)
+        if run.uid in self.machines:  # asked for twice: the fence is the new one's
+            self._drop(self.machines[run.uid], FenceLost("it was taken up anew", place=run.uid))
+            del self.lost[run.uid]
         self.machines[run.uid] = machine
         self._next_renewal = self.services.clock.monotonic() + LEASE_SECONDS / 3
         try:
@@ -137,7 +140,10 @@ class Engine:
             self._build(machine, machine.wanted.popleft())
 
     def _guard(self, machine: RunMachine, step: Callable[[], object]) -> None:
-        """A run that makes the engine raise is put aside; the others go on."""
+        """A run that makes the engine raise is put aside; the others go on. Nothing is done for one that was let go: it
+        would lead flights that never land."""
+        if not self._has(machine):
+            return
         try:
             step()
         except CairnError as error:
@@ -147,6 +153,10 @@ class Engine:
                 self._quarantine(machine, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other runs go on
             self._quarantine(machine, error)
+
+    def _has(self, machine: RunMachine) -> bool:
+        """Whether it is this engine's still: a run that was let go may be back, as another machine."""
+        return self.machines.get(machine.run.uid) is machine
 
     # --- commits -----------------------------------------------------------------------------------------------------
 
@@ -215,7 +225,7 @@ class Engine:
             mine = [offer for offer in offers if offer[0] is machine]
             try:
                 committed = self.services.journal.commit(part)
-            except FenceLost as error:
+            except (FenceLost, RecordsBusy, StorageFull) as error:
                 self._drop(machine, error)
                 continue
             self._act([(machine, part)], mine, committed)
@@ -235,6 +245,8 @@ class Engine:
         for machine, attempt, record in offers:
             if record.uid in denied:
                 machine.denied(attempt)
+                continue
+            if not self._has(machine):  # put aside by the attempt before
                 continue
             self._owners[record.uid] = machine
             self._used += record.resources.cpu_millis
@@ -325,8 +337,7 @@ class Engine:
         outcome = self._publish(machine, attempt, ended.exit)
 
         def tell() -> None:
-            if machine.run.uid in self.machines:
-                self._guard(machine, lambda: machine.exited(ended.uid, ended.exit, *outcome))
+            self._guard(machine, lambda: machine.exited(ended.uid, ended.exit, *outcome))
 
         return tell
 
@@ -370,8 +381,7 @@ class Engine:
 
             def finish() -> None:
                 point("environment.built")
-                if machine.run.uid in self.machines:
-                    self._guard(machine, lambda: machine.environment_built(component, error))
+                self._guard(machine, lambda: machine.environment_built(component, error))
 
             return finish
 

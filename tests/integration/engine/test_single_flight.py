@@ -169,6 +169,26 @@ def test_a_run_that_waits_can_be_cancelled(cairn: Cairn, trace: Path) -> None:
     assert lines(trace) == ["x"]
 
 
+def test_a_run_that_is_put_aside_before_it_computes_leads_nobody(
+    cairn: Cairn, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, runs = started(cairn, sweep(f"echo x >> {trace}"), 3)
+    monkeypatch.setattr(engine.machines[runs[0].uid], "wake", lambda: 1 / 0)
+    finish(engine)
+    assert states(engine, runs) == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
+    assert lines(trace) == ["x"]
+
+
+def test_a_run_that_its_engine_takes_up_anew_leads_nobody_twice(cairn: Cairn, trace: Path) -> None:
+    engine, runs = started(cairn, sweep(f"echo x >> {trace}; until test -e {trace}.go; do sleep 0.02; done"), 3)
+    turn_until(engine, lambda: lines(trace) and len(waiting(cairn, runs)) == 2)
+    cairn.runs.take(engine, runs[0])
+    engine.turn(0.05)
+    Path(f"{trace}.go").touch()
+    finish(engine)
+    assert states(engine, runs) == ["SUCCEEDED"] * 3
+
+
 @pytest.mark.parametrize("how", ["cancelled", "let go", "put aside"])
 def test_when_the_first_run_goes_away_the_next_computes(
     cairn: Cairn, trace: Path, how: str, monkeypatch: pytest.MonkeyPatch
