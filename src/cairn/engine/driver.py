@@ -57,13 +57,14 @@ class LeafPlan:
 class Ready:
     """A leaf whose inputs are resolved."""
 
-    __slots__ = ("comparison", "inputs", "leaf", "outputs", "task")
+    __slots__ = ("comparison", "inputs", "leaf", "outputs", "task", "waited")
 
     def __init__(self, task: TaskNode, inputs: TaskInputs, leaf: LeafPlan) -> None:
         self.task = task
         self.inputs = inputs
         self.leaf = leaf
         self.comparison: CacheComparison | None = None
+        self.waited = False  # for another run's: its record says so still
 
 
 class Attempt:

@@ -15,6 +15,8 @@ from cairn.domain.runs import Run
 from cairn.engine.driver import Ready
 from cairn.engine.tree import TaskNode
 
+_NEXT = 32  # of those who wait are told of each change of the leader; the others of every 32nd: they may be thousands
+
 
 class Crew(Protocol):
     """One run in the engine's hands, as far as flights are concerned."""
@@ -34,13 +36,14 @@ class Crew(Protocol):
 class Flight:
     """One cache key that is being computed: by which tasks of which run, and who waits for it."""
 
-    __slots__ = ("crew", "key", "landing", "leaders", "waiting")
+    __slots__ = ("changes", "crew", "key", "landing", "leaders", "waiting")
 
     def __init__(self, key: tuple[str, str], crew: Crew) -> None:
         self.key = key
         self.crew = crew
         self.leaders: dict[TaskNode, None] = {}  # in order; more than one where a run has equal steps itself
         self.waiting: deque[tuple[Crew, Ready]] = deque()
+        self.changes = 0  # how often another run has become the leading one
         self.landing = False  # there is a result, and it is about to be committed
 
     @property
@@ -136,6 +139,7 @@ class Flights:
 
     def _tell(self, flight: Flight) -> None:
         """Who waits is told for whom. Those of the leading run itself wait no longer."""
+        flight.changes += 1
         others = list(flight.waiting)
         flight.waiting.clear()
         for crew, ready in others:
@@ -146,7 +150,8 @@ class Flights:
                 crew.look_again(ready)
             else:
                 flight.waiting.append((crew, ready))
-                crew.waits(ready, flight)
+                if len(flight.waiting) <= _NEXT or flight.changes % _NEXT == 0:
+                    crew.waits(ready, flight)
 
     def _leads(self, flight: Flight, task: TaskNode) -> None:
         flight.leaders[task] = None

@@ -264,7 +264,7 @@ class Engine:
             while machine.stopping:
                 self.services.executor.stop(machine.stopping.pop())
             if self._observer is not None:
-                self._observer(machine.run, _without(part, denied))
+                self._observer(machine.run, part.without(denied))
             if machine.ended:
                 self._end(machine)
 
@@ -495,13 +495,3 @@ class Engine:
         self._workers.close()
         self._selector.close()
         self._wakeup.close()
-
-
-def _without(part: Batch, denied: frozenset[str]) -> Batch:
-    """What was written of `part`: starts that were denied, and the task records that belong to them, were not."""
-    if not denied:
-        return part
-    paths = {record.path for record in part.starts if record.uid in denied}
-    part.starts = [record for record in part.starts if record.uid not in denied]
-    part.tasks = [record for record in part.tasks if record.path not in paths]
-    return part

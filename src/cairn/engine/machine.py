@@ -13,7 +13,7 @@ import msgspec
 
 from cairn.domain.ids import ordered_uid
 from cairn.domain.resources import Capacity
-from cairn.domain.runs import AttemptRecord, CacheComparison, Exit, Failure, Run, TaskInputs, TaskOutputs, TaskRecord
+from cairn.domain.runs import AttemptRecord, Exit, Failure, Run, TaskInputs, TaskOutputs, TaskRecord
 from cairn.domain.states import AttemptState, ExitReason, RunState, TaskState
 from cairn.engine.decide import (
     Again,
@@ -240,11 +240,13 @@ class RunMachine:
             return True
         if not self.flights.board(self, self.driver.scope, ready):
             return False
-        waited = ready.task.payload
-        if isinstance(waited, CacheComparison) and waited.verdict == "waits":  # what is recorded holds no longer
-            ready.task.payload = comparison
-            self.writer.put(self.writer.task_record(ready.task, TaskState.PENDING))
+        self._waits_no_more(ready)
         return True
+
+    def _waits_no_more(self, ready: Ready) -> None:
+        if ready.waited:  # what is recorded holds no longer
+            ready.task.payload = ready.comparison
+            self.writer.put(self.writer.task_record(ready.task, TaskState.PENDING))
 
     def _leads_no_more(self, task: TaskNode) -> None:
         flight = self.flights.ended(self, task, succeeded=task.state is TaskState.SUCCEEDED)
@@ -260,6 +262,7 @@ class RunMachine:
         """A leaf waits for `flight`, or goes on waiting, with another leader."""
         assert ready.comparison is not None and flight.leader is not None
         other, path = flight.crew.run, flight.leader.path
+        ready.waited = True
         ready.task.payload = msgspec.structs.replace(
             ready.comparison,
             verdict="waits",
@@ -358,6 +361,8 @@ class RunMachine:
     def denied(self, attempt: Attempt) -> None:
         attempt.ready.task.attempts -= 1
         self.writer.fresh.pop(attempt.ready.task.path, None)
+        self._waits_no_more(attempt.ready)  # nothing of that turn's record of the task was written
+        attempt.ready.waited = False
         self.prepared.appendleft(attempt)
 
     def exited(self, uid: str, ended: Exit, published: Published | None, error: StepError | None) -> None:

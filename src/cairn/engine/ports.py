@@ -70,6 +70,15 @@ class Batch(msgspec.Struct):
     lineage: list[Lineage] = []
     cache: list[CacheEntry] = []
 
+    def without(self, denied: frozenset[str]) -> Batch:
+        """What was written of it (of one run): starts that were denied, and the task records that belong to them, were
+        not. Changes it."""
+        if denied:
+            paths = {record.path for record in self.starts if record.uid in denied}
+            self.starts = [record for record in self.starts if record.uid not in denied]
+            self.tasks = [record for record in self.tasks if record.path not in paths]
+        return self
+
 
 class Committed(msgspec.Struct, frozen=True):
     sequence: int  # the journal's last number

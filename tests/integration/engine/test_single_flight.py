@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cairn.domain.runs import ImageMapping, Run, RunSettings, Submission, TaskRecord
 from cairn.domain.states import RunState, TaskState
 from cairn.engine import comparisons, report
 from cairn.engine.loop import Engine
+from cairn.engine.ports import Batch, Committed
 from cairn.spec.load import load_text
 from cairn.spec.types import Pipeline
 from cairn.wiring import Cairn, open_cairn
@@ -209,6 +211,28 @@ def test_when_the_first_run_goes_away_the_next_computes(
     if how == "let go":
         assert runs[0].uid in engine.lost
         cairn.services.executor.stop(next(iter(cairn.records.attempts(runs[0].uid))).uid, kill=True)
+
+
+def test_whose_turn_it_is_waits_for_nobody_while_the_machine_is_full(
+    cairn: Cairn, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, runs = started(cairn, sweep(f"echo x >> {trace}; test $(wc -l < {trace}) -ge 2 || sleep 60"), 2)
+    turn_until(engine, lambda: lines(trace) and len(waiting(cairn, runs)) == 1)
+    journal = type(cairn.services.journal)
+    commit = journal.commit
+
+    def full(self: Any, batch: Batch) -> Committed:
+        denied = frozenset(start.uid for start in batch.starts)
+        return msgspec.structs.replace(commit(self, batch.without(denied)), denied=denied)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(journal, "commit", full)
+        engine.cancel(runs[0].uid, kill=True)
+        turn_until(engine, lambda: runs[0].uid in engine.finished)
+        turn_until(engine, lambda: not waiting(cairn, runs), 5)
+    assert [task.state for task in cairn.records.tasks(runs[1].uid)] == [TaskState.PENDING]
+    finish(engine)
+    assert states(engine, runs) == ["CANCELLED", "SUCCEEDED"]
 
 
 def test_a_run_without_cache_neither_waits_nor_is_waited_for(cairn: Cairn, trace: Path) -> None:

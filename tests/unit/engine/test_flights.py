@@ -34,6 +34,7 @@ class Crew:
 
     def waits(self, ready: Ready, flight: Flight) -> None:
         assert flight.crew is not self
+        self.sky.words += 1
         self.told[ready.task.path] = flight.crew.run.uid
 
     def look_again(self, ready: Ready) -> None:
@@ -73,6 +74,7 @@ class Sky:
 
     def __init__(self, keys: list[tuple[str, str]]) -> None:
         self.results: set[str] = set()
+        self.words = 0
         self.crews: dict[str, Crew] = {}
         self.flights = Flights(self.crews)
         self.leaves: list[tuple[Crew, Ready]] = []
@@ -176,6 +178,22 @@ def test_after_a_failure_those_who_wait_are_told_for_whom() -> None:
     sky.turn()
     assert [len(crew.computing) for crew in crews] == [0, 1, 0]
     assert crews[2].told == {"a": "1"}
+
+
+def test_thousands_who_wait_are_not_all_told_of_each_failure() -> None:
+    count = 1000
+    sky = Sky([("x", "y")] * count)
+    for crew, ready in sky.leaves[::2]:
+        crew.look_up(ready)
+    for number, crew in enumerate(list(sky.crews.values())):
+        [ready] = crew.computing
+        crew.end(ready, TaskState.FAILED)
+        sky.turn()
+        waiting = [int(other.told["a"]) for other in sky.crews.values() if other.told]
+        assert len(waiting) == max(0, count - 2 - number)
+        assert min(waiting, default=number) > number - 32, "somebody was told of a run that is long over"
+    assert sky.words < 50 * count
+    assert not sky.flights.open
 
 
 def test_another_scope_waits_for_nobody() -> None:
