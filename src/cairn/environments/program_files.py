@@ -13,20 +13,19 @@ from cairn.environments.snapshots import files_of
 from cairn.errors import InputRefused
 
 _LARGE = 16 << 20  # bytes: a larger file is data, and known by its size and time
-_OUTPUT_MARKS = (".hydra", "multirun.yaml")  # a directory that holds one is an output directory of Hydra's
 
 
 def code_digest(
     directory: Path, patterns: Sequence[str], others: Iterable[Path] = (), *, outputs: Iterable[Path] = ()
 ) -> str:
-    """Over names and contents of `directory`'s files, without `outputs` and what Hydra has written, and of `others`.
+    """Over names and contents of `directory`'s files, without `outputs` and what Hydra wrote, and of `others`.
 
     `patterns` (paths and globs relative to `directory`, `!pattern` leaves out) say which files are meant instead; then
     `others` are not. Raises InputRefused for a pattern that fits nothing, for what cannot be read, for too many files.
     """
     wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
     excluded = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
-    names = _matching(directory, wanted) if wanted else _without_outputs(files_of(directory))
+    names = _matching(directory, wanted) if wanted else files_of(directory)
     root = os.path.realpath(directory)
     written = tuple(f"{os.path.relpath(os.path.realpath(output), root)}/" for output in outputs)
     kept = [name for name in names if not (name.startswith(written) or any(_fits(name, each) for each in excluded))]
@@ -58,19 +57,6 @@ def _matching(directory: Path, patterns: Sequence[str]) -> list[str]:
             below = [path / name for name in files_of(path)] if path.is_dir() else [path]
             found.update(os.path.relpath(one, directory) for one in below)
     return sorted(found)
-
-
-def _without_outputs(names: Sequence[str]) -> list[str]:
-    outputs = set()
-    for name in names:
-        parts = name.split("/")
-        for mark in _OUTPUT_MARKS:
-            if mark in parts:
-                outputs.add("/".join(parts[: parts.index(mark)]))
-    outputs.discard("")
-    below = tuple(f"{output}/" for output in outputs)
-    marked = tuple(f"{mark}/" for mark in _OUTPUT_MARKS)
-    return [name for name in names if not name.startswith((*below, *marked)) and name not in _OUTPUT_MARKS]
 
 
 def _file_digest(path: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import xxhash
 
+from cairn.environments.hydra_outputs import without_outputs
 from cairn.errors import InputRefused
 
 _LEFT_OUT = frozenset(
@@ -20,7 +21,8 @@ _MOST_FILES = 100_000
 
 
 def files_of(directory: Path) -> list[str]:
-    """Relative names, sorted: what git tracks or does not ignore; outside git, all but caches and environments.
+    """Relative names, sorted: what git tracks or does not ignore; outside git, all but caches and environments. Neither
+    holds what Hydra wrote.
 
     Raises InputRefused when there are more than 100,000.
     """
@@ -39,15 +41,18 @@ def files_of(directory: Path) -> list[str]:
 def _git_files(directory: Path) -> list[str] | None:
     try:
         listed = subprocess.run(
-            ["git", "-C", str(directory), "ls-files", "-co", "--exclude-standard", "-z", "--", "."],
+            ["git", "-C", str(directory), "ls-files", "-cot", "--exclude-standard", "-z", "--", "."],
             capture_output=True, check=False, timeout=120,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
     if listed.returncode:
         return None
+    tagged = [os.fsdecode(line).partition(" ") for line in listed.stdout.split(b"\0") if line]
+    tracked = {name for tag, _, name in tagged if tag != "?"}
     # Left out though nobody ignores them: they change by running, or belong to this machine.
-    names = {name for name in map(os.fsdecode, listed.stdout.split(b"\0")) if name and not _by_running(name)}
+    there = {name for _, _, name in tagged if not _by_running(name)}
+    names = without_outputs(directory, list(there), tracked)
     # A file that is tracked and deleted is listed; a submodule or nested repository is listed as a directory.
     files = [name for name in names if os.path.lexists(directory / name) and not (directory / name).is_dir()]
     links = [name for name in names if (directory / name).is_symlink()]
@@ -71,8 +76,8 @@ def _all_files(directory: Path) -> list[str]:
         prefix = "" if below == "." else f"{below}/"
         found += [f"{prefix}{name}" for name in (*files, *links) if name not in _LEFT_OUT and not name.endswith(".pyc")]
         if len(found) > _MOST_FILES:
-            break
-    return found
+            return found
+    return without_outputs(directory, found)
 
 
 def digest_of(directory: Path, names: list[str]) -> str:

@@ -32,7 +32,7 @@ def test_what_hydra_writes_is_not_code(program):
     for name in (
         "outputs/today/1/.hydra/config.yaml",
         "outputs/today/1/model.pt",
-        "runs/multirun.yaml",
+        "runs/0/.hydra/config.yaml",
         "runs/0/x.log",
     ):
         path = program / name
