@@ -74,7 +74,7 @@ def recomposed(configuration: Configuration) -> Composed:
 
     primary = f"{configuration.directory}/{configuration.name}.yaml"
     try:
-        values = loading.resolved_text(configuration.text, configuration.name)
+        values = loading.resolved_text(configuration.text, configuration.name, configuration.directory)
     except Exception as error:  # of a resolver that an import registered, or a variable that is gone
         raise ConfigurationError(
             f"what is recorded cannot be resolved again: {str(error).splitlines()[0]}", place=primary
@@ -166,4 +166,4 @@ def digest_of(values: dict[str, Any], cairn: dict[str, Any]) -> str:
 
 def _without_suffix(name: str) -> str:
     stem, suffix = os.path.splitext(name)
-    return stem if suffix in {".yaml", ".yml"} else name
+    return stem if suffix == ".yaml" else name

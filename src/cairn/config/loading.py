@@ -17,7 +17,7 @@ from pathlib import PurePath
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository, IConfigRepository
+from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
@@ -31,6 +31,7 @@ from hydra.version import VersionBase, setbase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from cairn.config.absent import ForgivingRepository
 from cairn.config.importing import import_all
 from cairn.errors import CairnError
 
@@ -41,8 +42,10 @@ _STATE = (VersionBase, JobRuntime, HydraConfig)
 
 
 @contextmanager
-def hydra_of_ours(job: str) -> Iterator[None]:
-    """Hydra's newest behaviour, a job's name, and no configuration yet, instead of what this process has set up."""
+def hydra_of_ours(job: str, directory: str = "") -> Iterator[None]:
+    """Hydra's newest behaviour, a job's name, and no configuration yet, instead of what this process has set up.
+
+    `directory`: what `${cairn.config_dir:}` is."""
     instances: dict[type, Any] = Singleton._instances
     with _exchanged:
         before: dict[type, Any] = {kind: instances.pop(kind) for kind in _STATE if kind in instances}
@@ -50,6 +53,8 @@ def hydra_of_ours(job: str) -> Iterator[None]:
             setbase(None)
             setup_globals()
             JobRuntime.instance().set("name", job)
+            if directory:
+                OmegaConf.register_new_resolver("cairn.config_dir", lambda: directory, replace=True)
             yield
         finally:
             for kind in _STATE:
@@ -57,7 +62,7 @@ def hydra_of_ours(job: str) -> Iterator[None]:
             instances.update(before)
 
 
-class _ReadOnce(ConfigRepository):
+class _ReadOnce(ForgivingRepository):
     """Reads each file once. What is handed out is a copy, as composing changes it, unless nothing is composed again."""
 
     def __init__(self, config_search_path: ConfigSearchPath, *, again: bool) -> None:
@@ -72,13 +77,14 @@ class _ReadOnce(ConfigRepository):
         other.sources = list(self.sources)
         other._read = self._read
         other.origin = self.origin
+        other.sweeping = self.sweeping
         return other
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         self.origin.reading = config_path
         if self._read is None:
             return super().load_config(config_path)
-        key = (config_path, *(source.path for source in self.sources))
+        key = (config_path, str(self.sweeping), *(source.path for source in self.sources))
         if key not in self._read:
             self._read[key] = super().load_config(config_path)
         return copy.deepcopy(self._read[key])
@@ -133,7 +139,7 @@ class Loader:
     @classmethod
     def opened(cls, directory: str, name: str, imports: Sequence[str], *, again: bool = True) -> Loader:
         """`again`: for more than one composition. Raises ConfigurationError."""
-        with hydra_of_ours(name):
+        with hydra_of_ours(name, directory):
             import_all(imports)
             return cls(directory, name, again=again)
 
@@ -159,16 +165,17 @@ class Loader:
 
     def loaded(self, overrides: Sequence[str], *, multirun: bool = False) -> DictConfig:
         """Raises what Hydra raises."""
-        with hydra_of_ours(self.name):
+        with hydra_of_ours(self.name, self.directory):
             self.loader.files, self.loader.once.reading, self.latest = (), "", None
             mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+            self.loader.once.sweeping = multirun
             return self.loader.load_configuration(self.name, list(overrides), mode)
 
     def resolved(self, config: DictConfig, overrides: Sequence[str]) -> tuple[dict[str, Any], str]:
         """Everything but `hydra`: as plain values, and as YAML with interpolations as they are written.
 
         Raises ConfigurationError."""
-        with self.telling(overrides), hydra_of_ours(self.name):
+        with self.telling(overrides), hydra_of_ours(self.name, self.directory):
             job = job_config(config)
             text = OmegaConf.to_yaml(_plain(OmegaConf.to_container(job)))  # without tags of Python's: anybody reads it
             HydraConfig.instance().set_config(config)
@@ -200,7 +207,7 @@ class Loader:
 
     def shown(self, config: DictConfig, part: str, overrides: Sequence[str], *, resolve: bool) -> tuple[str, Any]:
         """What `--cfg job|hydra|all` shows. Raises ConfigurationError."""
-        with self.telling(overrides), hydra_of_ours(self.name):
+        with self.telling(overrides), hydra_of_ours(self.name, self.directory):
             HydraConfig.instance().set_config(config)
             OmegaConf.set_readonly(config.hydra, None)
             chosen = config
@@ -235,10 +242,11 @@ class Loader:
     def options(self, group: str, kind: ObjectType = ObjectType.CONFIG, *, in_files: bool = False) -> list[str]:
         """Of the user's own: what Hydra itself brings is left out."""
         found: list[str] = []
-        for source in self.loader.repository.get_sources():
-            own = source.provider != "hydra" and not (in_files and source.scheme() != "file")
-            if own and source.is_group(group):
-                found += source.list(group, kind)
+        with hydra_of_ours(self.name):
+            for source in self.loader.repository.get_sources():
+                own = source.provider != "hydra" and not (in_files and source.scheme() != "file")
+                if own and source.is_group(group):
+                    found += source.list(group, kind)
         return sorted(one for one in set(found) if not one.startswith("_"))
 
 
@@ -250,9 +258,9 @@ def job_config(config: DictConfig) -> DictConfig:
     return job
 
 
-def resolved_text(text: str, name: str) -> dict[str, Any]:
+def resolved_text(text: str, name: str, directory: str) -> dict[str, Any]:
     """A job's configuration, as YAML, resolved; what it takes from `hydra` is null. Raises what OmegaConf raises."""
-    with hydra_of_ours(name):
+    with hydra_of_ours(name, directory):
         config = OmegaConf.create(text)
         OmegaConf.register_new_resolver("hydra", lambda path: None, replace=True)  # noqa: ARG005 - called by name
         try:

@@ -22,8 +22,10 @@ from omegaconf.errors import (
     InterpolationToMissingValueError,
     MissingMandatoryValue,
     OmegaConfBaseException,
+    UnsupportedInterpolationType,
 )
 
+from cairn.config.absent import package_of
 from cairn.config.places import default_place, place_of
 from cairn.errors import ConfigurationError
 
@@ -38,6 +40,8 @@ _KEY = re.compile(r"(?:Could not override|delete from config\.(?: The value of)?
 _MARKED = re.compile(r'in "([^"]+)", line (\d+)')
 _INTERPOLATION = re.compile(r"\$\{([.\w\-\[\]]+)\}")
 _MISSING = re.compile(r"Missing mandatory value: (\S+)")
+_VARIABLE = re.compile(r"Environment variable '([^']+)' not found")
+_SEARCHED = re.compile(r"provider=hydra\.searchpath[^,]*, path=file://(.+)")
 _NOISE = re.compile(r"\s*(?:object_type=|full_key: *$)")
 _OVERRIDE = re.compile(r"^(?:~|\+{1,2})?([^=@]*)(?:@[^=]*)?(?:=(.*))?$", re.DOTALL)
 
@@ -83,8 +87,7 @@ def _option_missing(error: MissingConfigException, loader: Loader, overrides: li
         return ConfigurationError(message, place=loader.directory, remedy=_primary_names(loader))
     option = found.group(1)
     group, _, name = option.rpartition("/")
-    options = list(error.options or loader.options(group))
-    remedy = _choice(name, options) if options else _choice(group or name, _groups(loader), "the groups are")
+    remedy = _remedy_of_option(option, message, list(error.options or loader.options(group)), loader)
     for override in overrides:
         match = _OVERRIDE.match(override)
         if match and match.group(1) == group and name in (match.group(2) or ""):
@@ -94,9 +97,30 @@ def _option_missing(error: MissingConfigException, loader: Loader, overrides: li
     return ConfigurationError(message, place=default_place(file, option) if file else loader.primary, remedy=remedy)
 
 
+def _remedy_of_option(option: str, message: str, options: list[str], loader: Loader) -> str:
+    group, _, name = option.rpartition("/")
+    if package := package_of(option):
+        return f"install it beside Cairn, in the same environment: pip install {package}"
+    if absent := [folder for folder in _SEARCHED.findall(message) if not os.path.isdir(folder)]:
+        from_here = "a path from the configuration's own directory is file://${cairn.config_dir:}/…"
+        return f"hydra.searchpath: there is no folder {os.path.abspath(absent[0])}; {from_here}"
+    if renamed := _yml(loader, option):
+        return renamed
+    if inside := loader.options(option):
+        return f"{option} is a group, of {', '.join(inside[:SHOWN_NAMES])}: write `- {option}: {inside[0]}`"
+    return _choice(name, options) if options else _choice(group or name, _groups(loader), "the groups are")
+
+
+def _yml(loader: Loader, option: str) -> str:
+    file = f"{loader.directory}/{option.removesuffix('.yml')}.yml"
+    return f"Hydra reads .yaml files: rename {file}" if os.path.isfile(file) else ""
+
+
 def _primary_names(loader: Loader) -> str:
     if not os.path.isdir(loader.directory):
         return "--config-dir names the directory that holds the configuration's files"
+    if renamed := _yml(loader, loader.name):
+        return renamed
     names = loader.options("", in_files=True)
     return _choice(loader.name, names) if names else "it holds no .yaml file"
 
@@ -159,10 +183,23 @@ def _nearest_keys(error: Exception, message: str, override: str, loader: Loader,
         known = [one for one in known if one != "hydra" and not one.startswith("hydra.")]
     near = nearest_keys(key, known)
     add = "" if override.startswith("~") else f"+{override.lstrip('+')} adds it"
+    if add and (of_the_run := _of_the_run(key)):
+        return add if key.split(".")[1] == of_the_run else f"did you mean +cairn.{of_the_run}?"
     if near:
         return f"did you mean {' or '.join(near)}?" + (f" {add}" if add else "")
     tops = [one for one in known if "." not in one]
     return (f"{add}; " if add else "") + _choice(key, tops, "its keys are")
+
+
+def _of_the_run(key: str) -> str:
+    """The key of the `cairn` node, which may have it and only does not have it yet, or the nearest; "" for no such."""
+    from cairn.config.mapping import RUN_KEYS  # which needs composing, as it maps what was composed
+
+    node, _, below = key.partition(".")
+    name = below.partition(".")[0]
+    if node != "cairn" or not name:
+        return ""
+    return name if name in RUN_KEYS else next(iter(difflib.get_close_matches(name, RUN_KEYS, n=1)), "")
 
 
 def nearest_keys(key: str, known: list[str]) -> list[str]:
@@ -242,8 +279,11 @@ def _remedy(error: Exception, message: str) -> str:
         if isinstance(seen, InterpolationToMissingValueError | MissingMandatoryValue):
             found = _MISSING.search(message)
             return f"give {found.group(1)}=…" if found else ""
+        if isinstance(seen, UnsupportedInterpolationType):
+            return "--config-import FILE imports the Python that registers this resolver"
         seen = seen.__cause__
-    return ""
+    variable = _VARIABLE.search(message)
+    return f"set it, or say what else: ${{oc.env:{variable.group(1)},DEFAULT}}" if variable else ""
 
 
 def _with_cycle(message: str, error: Exception, loader: Loader) -> str:

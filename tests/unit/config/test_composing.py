@@ -255,3 +255,67 @@ def test_a_recorded_configuration_is_resolved_again_without_its_files(conf, monk
     with pytest.raises(ConfigurationError, match="Unsupported interpolation type gone") as caught:
         recomposed(lost)
     assert caught.value.place == str(conf / "config.yaml")
+
+
+PROJECT = {
+    "train.yaml": """
+        # @package _global_
+        defaults:
+          - _self_
+          - hydra: default.yaml
+          - search: null
+          - override hydra/launcher: submitit_slurm
+        lr: 0.1
+    """,
+    "hydra/default.yaml": """
+        defaults:
+          - override hydra_logging: colorlog
+          - override job_logging: colorlog
+        job_logging: {handlers: {file: {filename: train.log}}}
+        launcher: {timeout_min: 60}
+    """,
+    "search/optuna.yaml": """
+        # @package _global_
+        defaults:
+          - override /hydra/sweeper: optuna
+          - override /hydra/sweeper/sampler: random
+        hydra: {mode: MULTIRUN, sweeper: {n_trials: 3, params: {lr: "interval(0.1,1)"}}}
+    """,
+}
+
+
+def test_plugins_that_only_a_program_needs_need_not_be_installed(tmp_path):
+    """As the configurations of most projects have them: colorlog, submitit, a sweeper's settings."""
+    conf = write(tmp_path / "conf", PROJECT)
+    found = compose(conf, "train", ["hydra.launcher.timeout_min=5", "lr=1"])
+    assert found.values == {"lr": 1}
+    assert not found.sweeping
+    assert compose(conf, "train", ["search=optuna"]).sweeping
+
+
+def test_a_sweeper_is_needed_where_it_is_to_sweep(tmp_path):
+    conf = write(tmp_path / "conf", PROJECT)
+    with Composer(conf, "train") as composer:
+        assert composer.compose(["hydra/sweeper=nosuch"]).values == {"lr": 0.1}
+        with pytest.raises(ConfigurationError, match="Could not find 'hydra/sweeper/ax'") as caught:
+            composer.config(["hydra/sweeper=ax"], multirun=True)
+        assert "pip install hydra-ax-sweeper" in caught.value.remedy
+        assert composer.compose(["hydra/sweeper=ax"]).values == {"lr": 0.1}
+
+
+def test_a_search_path_may_start_from_the_directory_of_the_configuration(tmp_path, monkeypatch):
+    write(tmp_path / "train/conf", {"model/small.yaml": "layers: 2\n"})
+    conf = write(tmp_path / "conf", {
+        "config.yaml": """
+            defaults: [{model: small}, _self_]
+            data: ${cairn.config_dir:}/data
+            hydra: {searchpath: ["file://${cairn.config_dir:}/../train/conf"]}
+        """,
+        "lost.yaml": "hydra: {searchpath: ['file://nowhere']}",
+    })  # fmt: skip
+    monkeypatch.chdir("/")
+    found = compose(conf)
+    assert found.values == {"model": {"layers": 2}, "data": f"{conf}/data"}
+    assert found.warnings == ()
+    assert recomposed(found.configuration).values == found.values
+    assert compose(conf, "lost").warnings == ("provider=hydra.searchpath in main, path=nowhere is not available.",)

@@ -51,6 +51,27 @@ def in_file(name, files, place, message, remedy=""):
             "config.yaml:2", "Could not load 'model/hug'", "there is large, small",
         ),
         in_file(
+            "group-alone", {"config.yaml": "defaults:\n  - model\n", **SMALL}, "config.yaml:2",
+            "In 'config': Could not load 'model'", "model is a group, of large, small: write `- model: large`",
+        ),
+        in_file(
+            "file-of-the-older-ending", {"config.yml": "a: 1\n"}, "", "Cannot find primary config 'config'",
+            "Hydra reads .yaml files: rename ",
+        ),
+        in_file(
+            "search-path-that-is-none",
+            {"config.yaml": "defaults:\n  - model: x\nhydra: {searchpath: ['file:///nowhere']}\n"}, "config.yaml:2",
+            "In 'config': Could not find 'model/x'", "hydra.searchpath: there is no folder /nowhere",
+        ),
+        in_file(
+            "resolver-that-is-none", {"config.yaml": "a: ${up:x}\n"}, "config.yaml:1",
+            "Unsupported interpolation type up", "--config-import FILE",
+        ),
+        in_file(
+            "variable-that-is-none", {"config.yaml": "b: 1\na: ${oc.env:CAIRN_NO_SUCH}\n"}, "config.yaml:2",
+            "Environment variable 'CAIRN_NO_SUCH' not found", "${oc.env:CAIRN_NO_SUCH,DEFAULT}",
+        ),
+        in_file(
             "group-without-an-option", {"config.yaml": "defaults:\n  - model: ???\n", **SMALL}, "config.yaml",
             "You must specify 'model', e.g, model=<OPTION>\nAvailable options:\n\tlarge\n\tsmall",
         ),
