@@ -86,21 +86,42 @@ def composing(
     place = str(directory / name if directory and name else directory or project)
     if directory is not None and not directory.is_dir():
         raise ConfigurationError("there is no such directory", place=str(directory), remedy="give config_dir=")
-    with _isolated():
+    with _isolated(), _modules_of(project):
         for one in imports:
             _register(one, project)
         from hydra import compose, initialize_config_dir
-        from hydra.errors import HydraException
-        from omegaconf.errors import OmegaConfBaseException
-        from yaml import YAMLError
 
         try:
             with initialize_config_dir(str(directory or project), job_name="component", version_base=None):
+                _forgive_absent_plugins()
                 config = compose(name, list(overrides))
-        except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            cause = f": {error.__cause__}" if error.__cause__ else ""
-            raise ConfigurationError(f"{error}{cause}", place=place) from error
+        except Exception as error:  # Hydra lets Python's own through: of types, resolvers, unreadable files
+            raise ConfigurationError(_said(error), place=place, remedy=_remedy(error, imports)) from error
         yield Composition(config, place)
+
+
+def _forgive_absent_plugins() -> None:
+    """What the program logs, launches and sweeps with need not be installed where the pipeline is written."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra.core.global_hydra import GlobalHydra
+
+    from cairn.config.absent import ForgivingRepository
+
+    loader = GlobalHydra.instance().config_loader()
+    if isinstance(loader, ConfigLoaderImpl):
+        loader.repository = ForgivingRepository(loader.config_search_path)
+
+
+def _said(error: Exception) -> str:
+    known = type(error).__module__.partition(".")[0] in {"hydra", "omegaconf", "yaml"}
+    cause = f": {error.__cause__}" if error.__cause__ and known else ""
+    return f"{error}{cause}" if known else f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def _remedy(error: Exception, imports: Sequence[str]) -> str:
+    if imports or "Cannot find primary config" not in str(error):
+        return ""
+    return 'if the program registers it in its ConfigStore, say where: imports=["main.py"]; else give config_dir='
 
 
 @contextlib.contextmanager
@@ -128,7 +149,7 @@ def _isolated() -> Iterator[None]:
 def _register(source: str, project: Path) -> None:
     """Import a file or module of the project that registers structured configs or resolvers; each time afresh."""
     file = (project / source) if source.endswith(".py") else None
-    path, modules = list(sys.path), set(sys.modules)
+    path = list(sys.path)
     sys.path[:0] = [str(project), *([str(file.parent)] if file else [])]
     try:
         if file is None:
@@ -144,7 +165,17 @@ def _register(source: str, project: Path) -> None:
         raise ConfigurationError(f"cannot be imported: {error}", place=source) from error
     finally:
         sys.path[:] = path
-        for name in set(sys.modules) - modules:  # two projects may each have a conf.py
+
+
+@contextlib.contextmanager
+def _modules_of(project: Path) -> Iterator[None]:
+    """What is imported of the project within stays until the end, as annotations that are text are looked up there, and
+    no longer: two projects may each have a conf.py."""
+    modules = set(sys.modules)
+    try:
+        yield
+    finally:
+        for name in set(sys.modules) - modules:
             origin = getattr(sys.modules[name], "__file__", None)
             if origin and Path(origin).is_relative_to(project):
                 del sys.modules[name]

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 
 import pytest
@@ -172,6 +173,54 @@ def test_structured_configurations_declare_types(structured):
     got = structured.run(described, given)
     assert (got["colour"], got["named"], got["steps"]) == ("BLUE", {"b": 2.0}, 3)
     assert got["model"] == {"width": 5, "named": {"z": 1.0}}
+
+
+def test_annotations_that_are_text_are_looked_up_in_the_file_that_has_them(project):
+    project.main('version_base=None, config_name="config"', imports="import conf_schema")
+    project.write(
+        "conf_schema.py",
+        """
+        from __future__ import annotations
+        from dataclasses import dataclass, field
+        from typing import Optional
+        from hydra.core.config_store import ConfigStore
+
+        @dataclass
+        class Tree:
+            value: int = 1
+            left: Optional[Tree] = None
+
+        @dataclass
+        class Config:
+            tree: Tree = field(default_factory=Tree)
+
+        ConfigStore.instance().store(name="config", node=Config)
+        """,
+    )
+    described = project.describe(inputs=["tree.left", "tree.value"], imports=["conf_schema.py"])
+    assert [one.type for one in described.inputs] == ["dict", "int"]
+    assert "cairn_hydra_import_conf_schema" not in sys.modules
+
+
+def test_what_a_program_logs_launches_and_sweeps_with_need_not_be_installed_here(usual):
+    usual.write(
+        "conf/config.yaml",
+        """
+        defaults:
+          - _self_
+          - override hydra/job_logging: colorlog
+          - override hydra/launcher: submitit_slurm
+          - override hydra/sweeper: ax
+        lr: 0.5
+        """,
+    )
+    assert [one.type for one in usual.describe(inputs=["lr"]).inputs] == ["float"]
+
+
+def test_a_configuration_that_the_program_registers_is_asked_for(structured):
+    with pytest.raises(ConfigurationError, match="Cannot find primary config 'config'") as caught:
+        structured.describe(inputs=["lr"])
+    assert 'imports=["main.py"]' in caught.value.remedy
 
 
 def test_two_programs_may_register_the_same_name(structured, tmp_path_factory):
