@@ -49,3 +49,36 @@ def test_a_killed_sweep_goes_on_without_repeating_a_finished_run(tmp_path: Path)
     counts = executions(trace)
     assert {name: counts.pop(name) for name in SHARED} == SHARED
     assert len(counts) == 50 and set(counts.values()) == {1}, "adopted steps are not run again either"
+
+
+def test_what_a_server_has_taken_up_meanwhile_is_followed_and_taken_back_when_it_dies(tmp_path: Path) -> None:
+    place = Place(tmp_path / "place")
+    trace = place.root / "steps.trace"
+    conf = place.root / "conf"
+    conf.mkdir()
+    (conf / "config.yaml").write_text(f"x: 1\nlr: 0.1\npause: 1\nmodel: {{size: 1}}\ntrace: {trace}\n")
+    options = ("--image", "*=host", "--config-dir", str(conf), "-m", "x=range(20,32)", "--json")
+    running = place.start("run", str(PIPELINE), *options)
+    wait_for(lambda: sum(executions(trace).values()) >= 5, 60, "some of the runs")
+    running.send(signal.SIGKILL)
+    running.wait()
+
+    def owners() -> set[int]:
+        with place.open() as cairn:
+            found = [cairn.records.claimed(run.uid) for run in cairn.records.open_runs()]
+        return {owner.pid for owner in found if owner is not None}
+
+    server = place.start("serve", "--port", "0")
+    try:
+        wait_for(lambda: owners() == {server.pid}, 60, "the server has them")
+        resumed = place.start("sweeps", "resume", "latest", "--json")
+        wait_for(lambda: sum(executions(trace).values()) >= 9, 60, "it goes on")
+    finally:
+        server.send(signal.SIGKILL)
+        server.wait()
+    ended = resumed.wait()
+    assert ended.status == 0, str(ended)
+    assert ended.result["counts"] == {"SUCCEEDED": 12}
+    counts = executions(trace)
+    assert {name: counts.pop(name) for name in SHARED} == SHARED
+    assert len(counts) == 12 and set(counts.values()) == {1}

@@ -20,7 +20,7 @@ from cairn.domain.states import RunState
 from cairn.engine.configuring import ConfiguredRun
 from cairn.engine.loop import Engine
 from cairn.engine.runs import RunService
-from cairn.errors import Conflict, InputRefused, JobFailed, RunCancelled, StepError
+from cairn.errors import Conflict, FenceLost, InputRefused, JobFailed, RunCancelled, StepError
 from cairn.spec.parameters import resolve_parameters
 from cairn.spec.types import Pipeline
 from cairn.sweeps.deciding import Decider
@@ -153,7 +153,8 @@ class SweepRunner:
         self._answered = 0
         self._warned: set[str] = set()
         self._asked = False
-        self._next_look = self._next_count = 0.0
+        self._next_look = self._next_count = self._next_elsewhere = 0.0
+        self._elsewhere: set[str] = set()  # runs that another engine has: a server takes up what a killed sweep left
         self._mismatched = False
 
     # --- what Hydra's launcher calls ---------------------------------------------------------------------------------
@@ -306,33 +307,76 @@ class SweepRunner:
             self._start(plan, going)
 
     def _start(self, plan: Plan, going: dict[str, Plan]) -> None:
-        if plan.run is None:
-            assert plan.pipeline is not None and plan.submission is not None
-            submission = msgspec.structs.replace(plan.submission, experiment=self.sweep.experiment)
-            try:
+        try:
+            if plan.run is None:
+                assert plan.pipeline is not None and plan.submission is not None
+                submission = msgspec.structs.replace(plan.submission, experiment=self.sweep.experiment)
                 plan.run = self.runs.submit(plan.pipeline, submission)
-            except InputRefused as error:
-                if not going and len(self.plans) == 1:
-                    raise
-                plan.refused = str(error)
-                self._tell(plan)
-                return
-        run = plan.run
-        self.runs.take(self.engine, run, renewed=plan.renewed, pipeline=plan.pipeline)
+            run = plan.run
+            self._take(plan, run)
+        except InputRefused as error:
+            if not going and len(self.plans) == 1:
+                raise
+            plan.refused = str(error)
+            self._tell(plan)
+            return
         plan.pipeline = plan.submission = None  # thousands of jobs: what was composed for them is recorded now
         going[run.uid] = plan
         self.watcher.started(plan.number, plan.overrides, run)
 
-    def _take_ends(self, going: dict[str, Plan]) -> None:
-        for uid in [uid for uid in going if uid not in self.engine.machines]:
-            plan = going.pop(uid)
-            if uid in self.engine.lost:
-                raise self.engine.lost[uid]
-            plan.run = self.engine.finished.pop(uid)
+    def _take(self, plan: Plan, run: Run) -> None:
+        """Into this engine; a run that another has, or that has ended there, is followed. Raises InputRefused."""
+        try:
+            self.runs.take(self.engine, run, renewed=plan.renewed, pipeline=plan.pipeline)
+        except InputRefused:
+            held = self.service.records.claimed(run.uid) is not None
+            ended = self.service.records.run(run.uid).state.terminal and not plan.renewed
+            if not held and not ended:
+                raise
             plan.renewed = False
-            self._tell(plan)
-            if self.service.clock.monotonic() >= self._next_count:
-                self._note_counts()
+            self._elsewhere.add(run.uid)
+
+    def _take_ends(self, going: dict[str, Plan]) -> None:
+        self._look_elsewhere(going)
+        for uid in [uid for uid in going if uid not in self.engine.machines and uid not in self._elsewhere]:
+            lost = self.engine.lost.pop(uid, None)
+            if isinstance(lost, FenceLost):
+                self._elsewhere.add(uid)
+                continue
+            if lost is not None:
+                raise lost
+            self._take_end(going.pop(uid), self.engine.finished.pop(uid))
+
+    def _take_end(self, plan: Plan, run: Run) -> None:
+        plan.run = run
+        plan.renewed = False
+        self._tell(plan)
+        if self.service.clock.monotonic() >= self._next_count:
+            self._note_counts()
+
+    def _look_elsewhere(self, going: dict[str, Plan]) -> None:
+        """At runs that another engine has: ended, or left behind by it too."""
+        now = self.service.clock.monotonic()
+        if not self._elsewhere or now < self._next_elsewhere:
+            return
+        self._next_elsewhere = now + ASKED_SECONDS
+        for uid in list(self._elsewhere):
+            held = self.service.records.claimed(uid) is not None
+            run = self.service.records.run(uid)
+            if held and not run.state.terminal:
+                continue
+            self._elsewhere.discard(uid)
+            if run.state.terminal:
+                self._take_end(going.pop(uid), run)
+                continue
+            try:
+                self._take(going[uid], run)
+            except InputRefused as error:
+                plan = going.pop(uid)
+                plan.refused = str(error)
+                self._tell(plan)
+            if self._asked:
+                self.engine.cancel(uid)
 
     def _heed(self) -> None:
         """Ctrl-C here, or `cairn sweeps cancel` elsewhere."""
@@ -351,6 +395,10 @@ class SweepRunner:
         self._asked = True
         for uid in list(self.engine.machines):
             self.engine.cancel(uid, kill=kill)
+        for uid in self._elsewhere:
+            run = self.service.records.run(uid)
+            if not run.state.terminal:
+                self.runs.cancel(run, kill=kill)
 
     def _cancelled(self) -> RunCancelled:
         if self.begun:

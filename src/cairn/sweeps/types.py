@@ -14,6 +14,7 @@ import msgspec
 from cairn.domain.configuration import SweepConfiguration
 from cairn.domain.documents import Document
 from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, Run, Submission
+from cairn.engine.ports import Owner
 from cairn.filters.tree import Filter, Order
 
 KIND = "sweep"
@@ -126,3 +127,8 @@ class SweepRecords(Protocol):
     def requested_run(self, project: str, location: str, request_id: str) -> Run | None: ...
 
     def tasks(self, run_uid: str) -> list[Any]: ...
+
+    def run(self, run_uid: str) -> Run: ...
+
+    def claimed(self, run_uid: str) -> Owner | None:
+        """The live engine that holds a run, if any."""
