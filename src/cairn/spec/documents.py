@@ -24,8 +24,8 @@ NODE_WEIGHT = 64
 TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels, the most a pipeline may have"
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)$")
-_OTHER_INTEGER = re.compile(r"([-+]?)(0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+)$")
-_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?$")
+_OTHER_INTEGER = re.compile(r"([-+]?)(0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+)$")  # 0o17 is text, and -.5
+_FLOAT = re.compile(r"(?:[-+]?[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?$")
 _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
 _WORDS: dict[str, bool | None] = {
     **{word: True for name in ("yes", "true", "on") for word in (name, name.title(), name.upper())},
@@ -156,8 +156,8 @@ def scalar(text: str) -> Any:
 
 
 def _based(sign: str, digits: str) -> Any:
-    base = {"0b": 2, "0x": 16, "0o": 8}.get(digits[:2], 8)
-    body = digits[2:] if digits[:2] in ("0b", "0x", "0o") else digits[1:]
+    base = {"0b": 2, "0x": 16}.get(digits[:2], 8)
+    body = digits[2:] if base != 8 else digits[1:]
     value = _integer(body or "0", base)
     return -value if sign == "-" else value
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.spec.documents import PIPELINES
 
 from cairn.errors import InputRefused
+from cairn.spec.documents import scalar
 from cairn.spec.load import load_text
 from cairn.spec.parameters import resolve_parameters
 
@@ -173,3 +174,14 @@ def test_no_change_to_a_text_makes_reading_it_crash_or_hang():
         return text
 
     _for_seconds(_check, edited(), SECONDS * 0.2, 30_000)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.text("-+.01_8eExobniflay:~", min_size=1, max_size=5))
+def test_a_text_that_kfp_writes_without_quotes_is_read_as_that_text(text):
+    assert yaml.dump(text)[0] in "'\"" or scalar(text) == text
+
+
+@pytest.mark.parametrize("text", ["0o17", "-.5", "+.5e-1"])
+def test_what_is_a_number_in_other_kinds_of_yaml_is_text(text):
+    assert scalar(text) == text
