@@ -36,7 +36,7 @@ _MISSING = re.compile(r"\\*\?\?\?")
 # A mapping that is merged onto this one replaces it, whatever its declared type; null would have to be Optional.
 NOTHING = "${oc.create:{}}"
 LONGEST_KEY = 1000  # characters of a YAML key that is not marked as one
-_INTERPOLATION = re.compile(r"(\\*)\$(?=\{)")
+_INTERPOLATION = re.compile(r"(\\*)[$](?=\{)")
 
 
 class Refused(Exception):
@@ -289,9 +289,26 @@ def numbers(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, inner in value.items():
         if isinstance(inner, dict):
             found.update(numbers(inner, prefix + key + "."))
-        elif isinstance(inner, (int, float)) and not isinstance(inner, bool) and math.isfinite(inner):
+        elif is_number(inner):
             found[prefix + key] = inner
     return found
+
+
+def is_number(value: Any) -> bool:
+    """Whether a protobuf Struct can hold it."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def finite(value: Any) -> Any:
+    """The same with null for numbers that JSON has no words for (a threshold of infinity)."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, (int, float)) and not isinstance(value, bool) and not is_number(value) else value
 
 
 def report_metrics(spec: dict[str, Any], executor_input: dict[str, Any], paths: dict[str, str]) -> None:
@@ -315,11 +332,11 @@ def _metrics(path: str, whole: bool) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             value = json.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}  # a file of another kind, or none: the artifact stays what it is
     if not isinstance(value, dict):
         return {}
-    return value if whole else numbers(value)
+    return finite(value) if whole else numbers(value)
 
 
 def local_path(uri: str) -> str:

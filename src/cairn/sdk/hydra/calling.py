@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from enum import Enum
@@ -73,7 +74,7 @@ def _near(value: Any, kind: str = "") -> Any:
     if value is None:
         return "null"
     if isinstance(value, str):
-        return value if has_placeholder(value) else value.replace("{{", "{ {")
+        return value if has_placeholder(value) else re.sub(r"\{(?=\{)", "{ ", value)
     if isinstance(value, list | tuple):
         return [_near(inner) for inner in value]
     if isinstance(value, dict):

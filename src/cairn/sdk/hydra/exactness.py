@@ -7,11 +7,17 @@ import math
 import re
 from typing import Any
 
+import yaml
+
 from cairn.errors import ConfigurationError
 
 _WHOLE = 2**53
 # What a backend puts something else in the place of: kfp.dsl's own names and references.
 _PLACEHOLDER = re.compile(r"\{\{\$\.(?:pipeline_[a-z_]+|workspace_path)\}\}|\{\{channel:task=")
+
+# KFP's; and Kubernetes puts variables in the place of $(NAME), and one $ in that of $$.
+_REPLACED = re.compile(r"\{\{|\$[$(]")
+_NUMBER_OR_TRUTH = re.compile(r"[-+]?\.?[0-9][\w.+-]*|[yYnN]")
 
 
 def survives(value: Any, kind: str) -> bool:
@@ -36,11 +42,16 @@ def _survives_inside(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value) and not value.is_integer()
     if isinstance(value, str):
-        return "{{" not in value
+        return not _REPLACED.search(value) and not _is_text_here_only(value)
     if isinstance(value, list):
         return all(map(_survives_inside, value))
     keys = list(value)  # protobuf's mappings have no order: kfp writes them sorted
     return keys == sorted(keys) and all(map(_survives_inside, (*keys, *value.values())))
+
+
+def _is_text_here_only(text: str) -> bool:
+    """PyYAML, which kfp writes with, leaves 1e5 and 08 without quotes: Kubeflow's server reads numbers."""
+    return _NUMBER_OR_TRUTH.fullmatch(text) is not None and yaml.safe_dump(text)[0] not in "'\""
 
 
 def has_placeholder(value: Any) -> bool:
@@ -55,8 +66,9 @@ def has_placeholder(value: Any) -> bool:
 
 
 def exact_json(value: Any) -> str:
-    """JSON (with NaN and Infinity) in which nothing looks like a placeholder: `{{` and `{$` are only found in texts."""
-    return re.sub(r"\{(?=[{$])", r"\\u007b", json.dumps(value))
+    """JSON (with NaN and Infinity) in which nothing looks like a placeholder, of KFP's (`{{`, `{$`) or of Kubernetes'
+    (`$$`, `$(`): those are only found in texts."""
+    return re.sub(r"\{(?=[{$])", r"\\u007b", json.dumps(value)).replace("$", r"\u0024")
 
 
 def check_value(value: Any, place: str) -> None:

@@ -2,7 +2,9 @@
 
 import io
 import math
+import re
 import string
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,7 +87,11 @@ def test_json_of_exact_values_holds_no_placeholder(values):
 
     from cairn.sdk.hydra.exactness import exact_json
 
-    text = exact_json({**values, "a": "{{$}} {{{$.x}} {$"})
+    text = exact_json({**values, "a": "{{$}} {{{$.x}} {$ $$ $(HOME)"})
     assert "{{" not in text
-    assert "{$" not in text
-    assert same(json.loads(text), {**values, "a": "{{$}} {{{$.x}} {$"})
+    assert "$" not in text
+    assert same(json.loads(text), {**values, "a": "{{$}} {{{$.x}} {$ $$ $(HOME)"})
+
+
+def test_the_bootstraps_text_holds_nothing_that_kubernetes_or_kubeflow_replaces():
+    assert not re.search(r"\$[$(]|\{\{", Path(bootstrap.__file__).read_text())
