@@ -6,6 +6,7 @@ CairnError
 │   ├── ParameterError      a pipeline parameter's value
 │   ├── ConfigurationError  config.toml, an environment variable, a flag
 │   ├── UnsupportedFeature  something asked for that the chosen executor cannot honour
+│   │   └── NoContainerEngine   a step's image, which nothing maps to this machine
 │   ├── NotFound            a run, task or artifact that does not exist
 │   ├── AlreadyExists       a name that is taken
 │   ├── Conflict            it was changed by somebody else, or is in a state that does not allow this
@@ -74,6 +75,10 @@ class ConfigurationError(InputRefused):
 
 class UnsupportedFeature(InputRefused):
     """The chosen executor cannot honour something the pipeline asks for."""
+
+
+class NoContainerEngine(UnsupportedFeature):
+    """A step runs in an image, and nothing says what stands for it here."""
 
 
 class NotFound(InputRefused):

@@ -10,10 +10,11 @@ import click
 import msgspec
 
 from cairn.cli import output
-from cairn.errors import InputRefused
+from cairn.errors import InputRefused, NoContainerEngine
 
 if TYPE_CHECKING:
     from cairn.config.composing import Composed
+    from cairn.domain.configuration import TargetConfiguration
     from cairn.domain.runs import Submission
     from cairn.engine.configuring import ConfiguredRun, Source
     from cairn.wiring import Cairn
@@ -119,3 +120,20 @@ def configured(
         if warning not in given.warnings and warning not in composed.warnings:  # before hours are spent on it
             output.warn(warning)
     return replace(run, submission=looked_up(run, cairn.lookups))
+
+
+def meant_for_elsewhere(
+    error: NoContainerEngine, target: TargetConfiguration, pipeline: str, asked: Asked
+) -> NoContainerEngine:
+    """The same error; where the configuration says where to submit to, that advice comes first."""
+    import shlex
+
+    if target == type(target)():
+        return error
+    name = ["--config-name", asked.name] if asked.name != _DEFAULT_NAME else []
+    imports = [word for one in asked.imports for word in ("--config-import", one)]
+    words = ["cairn", "submit", pipeline, *([] if target.to else ["--to", "vertex|kfp|http://HOST"]),
+             "--config-dir", str(asked.directory), *name, *imports, *asked.overrides]  # fmt: skip
+    line = " ".join(word if word == "vertex|kfp|http://HOST" else shlex.quote(word) for word in words)
+    remedy = f"this configuration has a cairn.target, so it may be meant for `{line}`; else {error.remedy}"
+    return type(error)(error.message, place=error.place, remedy=remedy)

@@ -8,7 +8,7 @@ import click
 
 from cairn.cli import configuring, options, output
 from cairn.cli.opening import opened
-from cairn.errors import InputRefused
+from cairn.errors import InputRefused, NoContainerEngine
 
 if TYPE_CHECKING:
     from cairn.cli.views import View
@@ -72,7 +72,7 @@ def run(
         return configuring.show(asked, as_json=as_json)
     composed = configuring.composed(asked) if asked is not None and not asked.multirun else None
     with opened(executor or _said_executor(composed)) as cairn:
-        source = pipeline_source(cairn, pipeline, with_trace=with_trace)
+        source, target = pipeline_source(cairn, pipeline, with_trace=with_trace), None
         given = Submission(
             {},
             run_settings(cairn, flags, executor=executor, detach=detach),
@@ -95,12 +95,17 @@ def run(
                     raise InputRefused("a sweep is driven from where it was started", place="--detach")
                 return run_sweep(cairn, source, given, asked, flags=said_by_flags, as_json=as_json, quiet=quiet)
             meant = configuring.configured(cairn, source, composed, given, flags=said_by_flags)
-            read, submission = meant.pipeline, meant.submission
+            read, submission, target = meant.pipeline, meant.submission, meant.said.target
             if meant.said.schedule is not None:
                 from cairn.cli.schedules import keep_configured
 
                 return keep_configured(cairn, read, submission, meant.said.schedule, as_json=as_json)
-        accepted = cairn.runs.submit(read, submission)
+        try:
+            accepted = cairn.runs.submit(read, submission)
+        except NoContainerEngine as error:
+            if asked is None or target is None:
+                raise
+            raise configuring.meant_for_elsewhere(error, target, pipeline, asked) from error
         if detach:
             return leave(cairn, accepted, as_json=as_json)
         return execute(cairn, accepted, read, as_json=as_json, quiet=quiet, with_trace=with_trace)

@@ -154,8 +154,10 @@ class LiveSweepView(SweepView):
             self._closed = True
 
     def close(self) -> None:
-        if self._live is not None and not self._closed:
-            self._live.stop()
+        if self._live is not None:
+            self.tick()  # the last frame: what has ended since the one before
+            if not self._closed:
+                self._live.stop()
         self._closed = True
 
     def _drawing(self) -> Any:

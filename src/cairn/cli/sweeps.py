@@ -58,7 +58,7 @@ def run_sweep(
 
     sweep = Sweep(
         id=random_uid(),
-        name=given.job_id or os.path.splitext(os.path.basename(source.path))[0],
+        name=given.job_id,
         directory=os.path.abspath(asked.directory),
         config_name=asked.name,
         overrides=asked.overrides,

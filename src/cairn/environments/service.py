@@ -23,7 +23,7 @@ from cairn.environments.locking import open_lock, try_lock
 from cairn.environments.projects import read_project
 from cairn.environments.specification import HostSpec, ProjectSpec, UvSpec
 from cairn.environments.uv_command import Progress
-from cairn.errors import ConfigurationError, EnvironmentBuildError, UnsupportedFeature
+from cairn.errors import ConfigurationError, EnvironmentBuildError, NoContainerEngine, UnsupportedFeature
 from cairn.spec.types import ContainerSpec
 
 
@@ -56,7 +56,7 @@ class UvEnvironments:
             return self._plan_lightweight(component, container, shape, strict=strict)
         target = target_of(container.image, images)
         if target is None:
-            raise UnsupportedFeature(
+            raise NoContainerEngine(
                 f"runs in the container image {container.image!r}, and there is no container engine here",
                 place=component,
                 remedy=f"run its command on this machine with --image '{container.image}=host', "

@@ -92,7 +92,7 @@ def _kind(to: str, host: str) -> tuple[Kind, str]:
             raise InputRefused(f"{host!r} is no address", place="--host", remedy="write https://HOST or http://HOST")
         return Kind.KUBEFLOW, host.rstrip("/")
     if not to:
-        raise InputRefused("says of no target", place="--to", remedy=_FORMS)
+        raise InputRefused("neither it nor cairn.target.to says where to send the run", place="--to", remedy=_FORMS)
     parts = urlsplit(to)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
         raise InputRefused(f"{to!r} is no target", place="--to", remedy=_FORMS)

@@ -207,11 +207,13 @@ class SweepRunner:
         given = msgspec.structs.replace(
             self.sweep.submission,
             request_id=plan.request_id,
-            job_id="" if earlier else f"{self.sweep.name}-{self.sweep.id[:6]}-{number}",
             labels={**self.sweep.submission.labels, LABEL: self.sweep.id},
         )
         meant = self.configure(composed, given)
-        plan.pipeline, plan.submission = meant.pipeline, meant.submission
+        if not self.sweep.name:
+            self.sweep = msgspec.structs.replace(self.sweep, name=meant.pipeline.name)
+        job_id = "" if earlier else f"{self.sweep.name}-{self.sweep.id[:6]}-{number}"
+        plan.pipeline, plan.submission = meant.pipeline, msgspec.structs.replace(meant.submission, job_id=job_id)
         self._warn(plan.submission.warnings)
         self._experiment = self._experiment or given.experiment or meant.said.sweep.experiment or meant.said.experiment
         resolve_parameters(plan.pipeline, {**plan.pipeline.parameters, **plan.submission.parameters})

@@ -40,7 +40,7 @@ class Sweep(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is needed to drive it again: the sweeper's decisions follow from `overrides`, the files and `seed`."""
 
     id: str
-    name: str
+    name: str  # --name, else the pipeline's, as soon as the first job is composed
     directory: str  # --config-dir, absolute
     config_name: str
     overrides: tuple[str, ...] = ()  # of the command line, Hydra's own ones included

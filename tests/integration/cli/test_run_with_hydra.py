@@ -255,3 +255,20 @@ def test_the_sdk_composes_too(work):
     assert lines[1] == ["InputRefused", "give config_dir"]
     assert lines[2][0] == "ConfigurationError"
     assert "mode" in lines[2][1]
+
+
+def test_a_configuration_for_elsewhere_is_told_from_an_image_that_is_forgotten(work):
+    elsewhere = ["++cairn.images=null", "+cairn.target.project=acme", "cairn.labels.lr='a b'"]
+    done = run(work, *elsewhere)
+    assert done.status == 2
+    assert "runs in the container image 'trainer:1'" in done.err
+    line = "`cairn submit pipeline.yaml --to vertex|kfp|http://HOST --config-dir conf ++cairn.images=null"
+    assert f"it may be meant for {line}" in done.err
+    assert "'cairn.labels.lr='\"'\"'a b'\"'\"''`; else run its command on this machine with --image" in done.err
+    assert "cairn submit" not in run(work, "++cairn.images=null").err
+    assert work("runs", "list").out == ""
+
+
+def test_the_run_s_own_keys_that_no_file_has_are_told_as_such(work):
+    assert "→ +cairn.caching=false adds it\n" in run(work, "cairn.caching=false").err
+    assert "→ did you mean +cairn.caching?\n" in run(work, "cairn.cachin=false").err

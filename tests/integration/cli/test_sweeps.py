@@ -23,6 +23,8 @@ def test_every_combination_is_a_run_of_one_experiment(sweep):
     assert done.status == 0, done.err
     told = done.json
     assert (told["state"], told["metric"], told["keys"]) == ("SUCCEEDED", ["score.accuracy"], ["x", "model"])
+    assert told["name"] == told["pipeline"], "a sweep is called as its pipeline is"
+    assert {run["job_id"].rpartition("-")[0] for run in told["runs"]} == {f"{told['name']}-{told['sweep_id'][:6]}"}
     table = [(run["rank"], run["overrides"], run["metrics"]["score.accuracy"]) for run in told["runs"]]
     assert table == [
         (1, {"x": "3", "model": "big"}, 1.9),
