@@ -1,3 +1,4 @@
+# cairn.hydra, protocol 1: engine/cache.py has what that is for, and a line to add to when this file is changed.
 """Runs a Hydra program as a step of a pipeline, and gives it its values without a letter of them changed.
 
 Cairn put this text into the component's command (docs/hydra_components.md). It needs Python 3.8 and nothing else; the
@@ -11,6 +12,11 @@ Options: --spec JSON (what the component says of its inputs), --executor-input J
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" and sys.path[:1] == [""]:
+    sys.path.remove("")  # a logging.py or json/ in the program's folder is not meant for us
+
 import functools
 import importlib.metadata
 import json
@@ -19,7 +25,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any

@@ -309,3 +309,13 @@ def test_metrics_become_metadata(usual):
     bootstrap.report_metrics({"metrics": {"m": ["k", False]}}, executor_input, {"k": str(metrics)})
     told = json.loads((usual.root / "told.json").read_text())
     assert told["artifacts"]["m"]["artifacts"][0]["metadata"] == {"a": 1, "loss": 0.5, "val.acc": 1}
+
+
+def test_modules_of_the_project_do_not_stand_in_for_those_of_the_bootstrap(project):
+    project.write("conf/config.yaml", "a: 1\n")
+    main = project.main('version_base=None, config_path="../conf", config_name="config"')
+    (project.root / "train").mkdir()
+    main.rename(project.root / "train" / "main.py")
+    for name in ("signal", "tempfile", "json"):
+        project.write(f"{name}.py", "raise SystemExit(7)\n")
+    assert project.run(project.describe("train/main.py", project=".", inputs=["a"]), {"a": 2}) == {"a": 2}
