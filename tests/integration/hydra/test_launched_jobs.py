@@ -244,3 +244,50 @@ def test_programs_that_do_not_ask_for_it_import_nothing_of_cairn():
         assert imported == "[]"
         best = min(best, float(seconds))
     assert best < 0.02
+
+
+def test_processes_that_a_job_starts_find_what_the_script_defines(make_application):
+    application = make_application(
+        "import multiprocessing\nfrom pathlib import Path\nimport hydra\n\n"
+        "def squared(number):\n    return number * number\n\n"
+        "def metrics(values):\n    return sum(values)\n\n"  # as a function of ours is called
+        "@hydra.main(version_base=None)\ndef train(config):\n"
+        "    with multiprocessing.get_context(config.how).Pool(2) as pool:\n"
+        "        return metrics(pool.map(squared, range(4)))\n\n"
+        "if __name__ == '__main__':\n    train()\n"
+    )
+    done = application.start("+how=fork,spawn")
+    assert done.returncode == 0, done.stderr
+    (run,) = runs()
+    found = [task.artifacts["metrics"].metadata for task in run.tasks if task.path.endswith("/job")]
+    assert found == [{"return_value": 14}] * 2
+    (application.directory / "parts").mkdir()
+    (application.directory / "train.py").rename(application.directory / "parts" / "train.py")
+    command = [sys.executable, "-m", "parts.train", *application.command("+how=spawn")[2:]]
+    done = subprocess.run(command, cwd=application.directory, env=application.variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_programs_of_one_directory_with_one_name_are_told_apart(make_application, tmp_path):
+    text = (
+        "import hydra\n\n@hydra.main(version_base=None)\ndef main(config):\n    return {number}\n\n"
+        "if __name__ == '__main__':\n    print(main())\n"
+    )
+    application = make_application(text.format(number=1))
+    (application.directory / "evaluate.py").write_text(text.format(number=2))
+    for program, directory in (
+        ("train.py", application.directory),
+        ("evaluate.py", application.directory),
+        ("train.py", tmp_path),
+        ("train.py", tmp_path),
+    ):
+        command = [sys.executable, str(application.directory / program), "-m", "hydra/launcher=cairn"]
+        done = subprocess.run(
+            [*command, "hydra.job.name=same", f"hydra.sweep.dir={tmp_path}/sweeps"],
+            cwd=directory, env=application.variables, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    tasks = [task for run in runs() for task in run.tasks if task.path.endswith("/job")]
+    # Another working directory may be other data; the last is the one before it once more.
+    assert [task.cached for task in tasks] == [True, False, False, False]
+    assert [task.artifacts["metrics"].metadata["return_value"] for task in tasks] == [1, 1, 2, 1]

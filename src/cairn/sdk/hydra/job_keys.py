@@ -112,10 +112,26 @@ def _short(values: Any) -> Any:
 def function_key(function: Callable[..., Any]) -> str:
     """The name of a function that a name is enough for; of another (a closure, an object) its pickle's digest too."""
     named = function if inspect.isroutine(function) else type(function)
-    name = f"{named.__module__}:{named.__qualname__}"
+    module = _started_as(function) if named.__module__ == "__main__" else named.__module__
+    name = f"{module}:{named.__qualname__}"
     if named is function and "<" not in named.__qualname__:
         return name
     return f"{name} {xxhash.xxh3_128_hexdigest(pickled(function, 'the task function'))}"
+
+
+def _started_as(function: Callable[..., Any]) -> str:
+    """Which of the application's programs was started: they may all have a `main`, and be called the same."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if not file:
+        return "__main__"
+    above = program_directory(function)
+    return os.path.relpath(os.path.realpath(file), above) if above is not None else os.path.basename(file)
+
+
+def working_directory(function: Callable[..., Any]) -> str:
+    """Where relative paths start, as seen from the application: the same in each copy of it."""
+    above = program_directory(function)
+    return os.path.relpath(Path.cwd(), above) if above is not None else str(Path.cwd())
 
 
 def pickled(value: Any, what: str) -> bytes:

@@ -62,6 +62,14 @@ class Payload(msgspec.Struct, frozen=True):
         shutil.rmtree(directory.parent, ignore_errors=True)
 
 
+def _main() -> dict[str, str]:
+    """What the application was started as: a script, or a module (`python -m`); a notebook is neither."""
+    module = sys.modules["__main__"]
+    file = getattr(module, "__file__", None)
+    name = getattr(getattr(module, "__spec__", None), "name", None)
+    return {"file": os.path.abspath(file) if file else "", "name": name or ""}
+
+
 def make_payload(
     context: HydraContext, function: TaskFunction, configs: Sequence[DictConfig], *, keep: bool
 ) -> Payload:
@@ -70,6 +78,7 @@ def make_payload(
         "directory": os.getcwd(),
         "path": sys.path,
         "argv": sys.argv,
+        "main": _main(),
         "versions": job_step.versions(),
         "keep": keep,
     }

@@ -58,7 +58,7 @@ def main(launch: Path, returned: Path, output: Path, report: Path) -> int:
 
     place = launch / RETURNS / f"{number}.pickle"
     place.unlink(missing_ok=True)
-    result = _run(launch, number)
+    result = _run(launch, number, about.get("main", {}))
     failure = _failure(result)
     try:
         whole = pickled(result, failure)
@@ -88,7 +88,26 @@ def _said(found: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
-def _run(launch: Path, number: int) -> JobReturn:
+def be_main(function: Any, main: dict[str, str]) -> None:
+    """Have `__main__` be what the application was started as, `{file, name}`: processes that a job starts look up there
+    by name what the script defines, and by multiprocessing's spawn they read it again."""
+    import inspect
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+    module = ModuleType("__main__")
+    wrapped = inspect.unwrap(function) if inspect.isroutine(function) else function
+    if getattr(wrapped, "__module__", "") == "__main__":
+        module.__dict__.update(getattr(wrapped, "__globals__", {}))
+        module.__dict__.setdefault(getattr(wrapped, "__name__", "__main__"), wrapped)
+    if main.get("file"):
+        module.__file__ = main["file"]
+    if main.get("name"):
+        module.__spec__ = ModuleSpec(main["name"], None)
+    sys.modules["__main__"] = module
+
+
+def _run(launch: Path, number: int, main: dict[str, str]) -> JobReturn:
     """As Hydra's own launchers do it."""
     import cloudpickle
     from hydra.core.hydra_config import HydraConfig
@@ -96,6 +115,7 @@ def _run(launch: Path, number: int) -> JobReturn:
     from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 
     program = cloudpickle.loads((launch / PROGRAM).read_bytes())
+    be_main(program["function"], main)
     config = cloudpickle.loads((launch / JOBS / f"{number}.pickle").read_bytes())
     Singleton.set_state(program["singletons"])
     setup_globals()

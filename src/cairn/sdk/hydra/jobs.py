@@ -149,6 +149,7 @@ class Launch:
             "code": self._code_digest(),
             "packages": self.cairn.environments.packages_digest(),
             "function": job_keys.function_key(self.function),
+            "directory": job_keys.working_directory(self.function),
         }
         command = job_payload.step_command(self.cairn.home.runs, keep=self.use_cache)
         inputs = [job_keys.job_inputs(job.config) for job in self.jobs]
