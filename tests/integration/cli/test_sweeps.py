@@ -17,13 +17,16 @@ def sweep(swept):
 
 
 def test_every_combination_is_a_run_of_one_experiment(sweep):
+    text = sweep.pipeline.read_text()
+    sweep.pipeline = sweep.cli.work / "pipeline.yaml"
+    sweep.pipeline.write_text(text)
     done = sweep(
         "x=2,3", "model=glob(*)", "lr=0.1", "cairn.sweep.metric=score.accuracy", "cairn.sweep.experiment=tries"
     )
     assert done.status == 0, done.err
     told = done.json
     assert (told["state"], told["metric"], told["keys"]) == ("SUCCEEDED", ["score.accuracy"], ["x", "model"])
-    assert told["name"] == told["pipeline"], "a sweep is called as its pipeline is"
+    assert told["name"] == told["pipeline"] == "swept", "not as the file"
     assert {run["job_id"].rpartition("-")[0] for run in told["runs"]} == {f"{told['name']}-{told['sweep_id'][:6]}"}
     table = [(run["rank"], run["overrides"], run["metrics"]["score.accuracy"]) for run in told["runs"]]
     assert table == [
