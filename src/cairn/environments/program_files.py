@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -31,12 +32,11 @@ def code_digest(
     kept = [name for name in names if not (name.startswith(written) or any(_fits(name, each) for each in excluded))]
     whole = xxhash.xxh3_128()
     for name in kept:
-        whole.update(f"{name}\0{_file_digest(directory / name)}\0".encode(errors="surrogateescape"))
+        whole.update(f"{name}\0{_file_digest(os.path.join(root, name))}\0".encode(errors="surrogateescape"))
     if not wanted:
-        listed = {os.path.realpath(directory / name) for name in kept}
-        for path in sorted({os.path.realpath(other) for other in others} - listed):
+        for path in sorted({os.path.realpath(other) for other in others}):
             if not Path(path).is_relative_to(root):
-                whole.update(f"{path}\0{_file_digest(Path(path))}\0".encode(errors="surrogateescape"))
+                whole.update(f"{path}\0{_file_digest(path)}\0".encode(errors="surrogateescape"))
     return whole.hexdigest()
 
 
@@ -59,16 +59,25 @@ def _matching(directory: Path, patterns: Sequence[str]) -> list[str]:
     return sorted(found)
 
 
-def _file_digest(path: Path) -> str:
+def _file_digest(path: str) -> str:
+    """Of a link, what it leads to as well: an edit there changes the program."""
     try:
-        if path.is_symlink():
-            return f"l{os.readlink(path)}"
-        status = path.stat()
+        status = os.lstat(path)
+        link = ""
+        if stat.S_ISLNK(status.st_mode):
+            link = f"l{os.readlink(path)}\0"
+            try:
+                status = os.stat(path)
+            except OSError:
+                return link
+        if not stat.S_ISREG(status.st_mode):
+            return link
         if status.st_size > _LARGE:
-            return f"s{status.st_size}.{status.st_mtime_ns}"
-        return f"f{xxhash.xxh3_128_hexdigest(path.read_bytes())}"
+            return f"{link}s{status.st_size}.{status.st_mtime_ns}"
+        with open(path, "rb") as file:
+            return f"{link}f{xxhash.xxh3_128_hexdigest(file.read())}"
     except OSError as error:
-        raise InputRefused(f"cannot be read: {error.strerror}", place=str(path)) from None
+        raise InputRefused(f"cannot be read: {error.strerror}", place=path) from None
 
 
 def packages_digest(path: Sequence[str] | None = None) -> str:

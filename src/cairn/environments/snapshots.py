@@ -54,12 +54,17 @@ def _git_files(directory: Path) -> list[str] | None:
     there = {name for _, _, name in tagged if not _by_running(name)}
     names = without_outputs(directory, list(there), tracked)
     # A file that is tracked and deleted is listed; a submodule or nested repository is listed as a directory.
-    files = [name for name in names if os.path.lexists(directory / name) and not (directory / name).is_dir()]
-    links = [name for name in names if (directory / name).is_symlink()]
-    nested = [name.rstrip("/") for name in names if (directory / name).is_dir() and not (directory / name).is_symlink()]
-    for name in nested:
-        files += [f"{name}/{below}" for below in files_of(directory / name)]
-    return sorted({*files, *links})
+    files: list[str] = []
+    for name in names:
+        try:
+            mode = os.lstat(os.path.join(directory, name)).st_mode
+        except OSError:
+            continue
+        if kinds.S_ISDIR(mode):
+            files += [f"{name.rstrip('/')}/{below}" for below in files_of(directory / name)]
+        else:
+            files.append(name)
+    return files
 
 
 def _by_running(name: str) -> bool:

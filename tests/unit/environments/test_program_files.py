@@ -89,3 +89,13 @@ def test_an_installed_version_is_part_of_the_packages(tmp_path):
     assert packages_digest([str(tmp_path)]) == before
     (tmp_path / "torch-2.1.0.dist-info").rename(tmp_path / "torch-2.2.0.dist-info")
     assert packages_digest([str(tmp_path)]) != before
+
+
+def test_what_a_link_leads_to_is_code(program, tmp_path):
+    library = tmp_path / "library.py"
+    library.write_text("A = 1\n")
+    (program / "library.py").symlink_to(library)
+    (program / "nowhere").symlink_to("away")
+    before = code_digest(program, ())
+    library.write_text("A = 2\n")
+    assert code_digest(program, ()) != before

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TURN_SECONDS = 0.1
+NOTICE_SECONDS = 3.0
 UNCLAIMED_SECONDS = 60  # a run is recorded a moment before its own process claims it
 
 
@@ -159,6 +161,10 @@ class Launch:
         directory = job_keys.program_directory(self.function)
         if directory is None:
             return "installed"
+        text = f"reading all files of {directory}, on which cached results depend; {PLACE}.code says which are the code"
+        notice = threading.Timer(NOTICE_SECONDS, log.info, [text])
+        notice.daemon = True
+        notice.start()
         try:
             return self.cairn.environments.code_digest(
                 directory, self.options.code, job_keys.imported_sources(), job_keys.output_roots(self.config)
@@ -166,6 +172,8 @@ class Launch:
         except InputRefused as error:
             remedy = f"{PLACE}.code names the files that the jobs' results depend on"
             raise InputRefused(f"{error.place}: {error.message}", place=f"{PLACE}.code", remedy=remedy) from None
+        finally:
+            notice.cancel()
 
     @property
     def _application(self) -> str:
