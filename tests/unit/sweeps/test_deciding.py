@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra_plugins.cairn_pipelines import PipelineLauncher
 from omegaconf import MISSING
 
 from cairn.config.composing import Composer
@@ -107,3 +109,17 @@ def test_a_job_knows_its_number_and_its_own_overrides(decide):
 def test_how_many_jobs_there_will_be(decide):
     assert decide(SAMPLING).planned() == 7
     assert decide("x=1,2").planned() == 0, "the basic sweeper knows once it is asked"
+
+
+def test_the_launcher_makes_the_directory_that_sweepers_write_their_results_to(decide, tmp_path):
+    class Runner:
+        begun = True
+
+        def launch(self, job_overrides, initial_job_idx):
+            return [JobReturn() for _ in job_overrides]
+
+    config = decide(f"hydra.sweep.dir={tmp_path}/logs/multirun", "x=1,2").config
+    launcher = PipelineLauncher()
+    launcher.setup(hydra_context=None, task_function=Runner(), config=config)
+    assert len(launcher.launch([("x=1",), ("x=2",)], 0)) == 2
+    assert (tmp_path / "logs" / "multirun").is_dir()
