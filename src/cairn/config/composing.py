@@ -89,7 +89,7 @@ class Composer:
     So the jobs of a sweep see the same files, whoever edits them meanwhile. Threads: any, one composition at a time.
     Hydra's own state in this process (an embedding program's `@hydra.main` or `initialize`) is as it was, before and
     after. `loader.loader` is Hydra's own ConfigLoader, for what drives sweepers within `loading.hydra_of_ours`.
-    A composition takes 45 to 75 ms, most of it Hydra's copying of its own `hydra` node.
+    A first composition takes 45 to 75 ms, one that differs from it only in values about 10 (`config.templates`).
     """
 
     def __init__(

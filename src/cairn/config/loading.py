@@ -16,7 +16,6 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
@@ -33,6 +32,7 @@ from omegaconf.errors import MissingMandatoryValue
 
 from cairn.config.absent import ForgivingRepository
 from cairn.config.importing import import_all
+from cairn.config.templates import TemplateLoader
 from cairn.errors import CairnError
 
 Files = tuple[tuple[str, str], ...]
@@ -90,14 +90,14 @@ class _ReadOnce(ForgivingRepository):
         return copy.deepcopy(self._read[key])
 
 
-class _Recording(ConfigLoaderImpl):
+class _Recording(TemplateLoader):
     """Remembers what it merged, so that a key's file can be named."""
 
     def __init__(self, config_search_path: ConfigSearchPath, *, again: bool) -> None:
         self.config_search_path = config_search_path
         self.once = _ReadOnce(config_search_path, again=again)
         self.repository = self.once
-        self.files: Files = ()
+        self.again = again
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         self.files = tuple(_files(defaults, repo))
