@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
-from hydra_plugins.cairn_pipelines import PipelineLauncher
 from omegaconf import MISSING
 
 from cairn.config.composing import Composer
 from cairn.errors import ConfigurationError
 from cairn.sweeps.deciding import Decider
+from hydra_plugins.cairn_pipelines import PipelineLauncher
 
 
 @dataclass
