@@ -116,8 +116,8 @@ class _Reading:
     def _only_pool(self, value: Any) -> dict[str, Any]:
         if isinstance(value, str):
             raise _Refused("its worker pools are known only when it runs", "write worker_pool_specs as a constant")
-        pools = [pool for pool in value or () if pool]
-        if not pools or not isinstance(value, list):
+        pools = [pool for pool in value if pool] if isinstance(value, list) else []
+        if not pools:
             raise Bad("has no worker pool", "jobSpec", "workerPoolSpecs")
         read = [
             self._level(pool, "pool", "jobSpec", "workerPoolSpecs", f"[{index}]") for index, pool in enumerate(pools)
@@ -202,7 +202,8 @@ class _Reading:
 
     def _output_directories(self, value: Any) -> dict[str, str]:
         """The variables by which a job on Vertex AI finds its base output directory."""
-        prefix = _camel(value or {}).get("outputUriPrefix") or ""
+        place = ("jobSpec", "baseOutputDirectory", "outputUriPrefix")
+        prefix = _text(_camel(value or {}).get("outputUriPrefix") or "", *place)
         if not _given(prefix):
             return {}
         if prefix.startswith("{{"):

@@ -1,5 +1,6 @@
 """CustomJobs as steps: what real compilers wrote (see jobs/source_*.py), and every part of a job."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -267,3 +268,47 @@ def test_what_every_builder_writes_is_nothing_to_warn_about() -> None:
     }  # fmt: skip
     found = read(job(**usual))
     assert (found.warnings, found.timeout_seconds) == ((), 604800)
+
+
+# --- whatever is in a job --------------------------------------------------------------------------------------------
+
+FULL = {
+    "displayName": "d",
+    "labels": {"a": "b"},
+    "encryptionSpec": {"kmsKeyName": "k"},
+    "jobSpec": {
+        "workerPoolSpecs": [
+            {
+                "machineSpec": {"machineType": "n1-standard-4", "acceleratorType": "A", "acceleratorCount": 1},
+                "replicaCount": "1",
+                "containerSpec": {
+                    "imageUri": "i",
+                    "command": ["c"],
+                    "args": ["a"],
+                    "env": [{"name": "A", "value": "b"}],
+                },
+                "diskSpec": {"bootDiskType": "pd-ssd", "bootDiskSizeGb": 100},
+            }
+        ],
+        "scheduling": {"timeout": "3600s", "restartJobOnWorkerRestart": False, "strategy": "STANDARD"},
+        "baseOutputDirectory": {"outputUriPrefix": "gs://a/b"},
+        "network": "n",
+    },
+}
+ODD = [None, True, 0, 2, -1, 1.5, 2**70, "", "x", "{{$.inputs.parameters['n']}}", [], [None], [[1]], {}, {"a": 1}]
+
+
+def places(value: object, above: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    inner = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    return [above, *(place for key, one in inner for place in places(one, (*above, key)))]
+
+
+@pytest.mark.parametrize("place", places(FULL)[1:], ids=lambda place: ".".join(map(str, place)))
+def test_whatever_a_part_of_a_job_is_it_is_read_or_refused(place: tuple[object, ...]) -> None:
+    for value in ODD:
+        changed = at = json.loads(json.dumps(FULL))
+        for key in place[:-1]:
+            at = at[key]
+        at[place[-1]] = value
+        with contextlib.suppress(Bad):
+            read(changed)
