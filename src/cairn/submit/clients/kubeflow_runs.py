@@ -28,7 +28,7 @@ _ENDS = {"SUCCEEDED": SUCCEEDED, "FAILED": FAILED, "CANCELED": CANCELLED, "SKIPP
 
 
 def work(teller: Teller, request: dict[str, Any]) -> None:
-    check_reachable(request["url"], request.get("authority", ""))
+    check_reachable(request["url"], request.get("authority", ""), path="/apis/v2beta1/healthz")
     warnings.filterwarnings("ignore", category=FutureWarning)
     import kfp
 

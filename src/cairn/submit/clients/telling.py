@@ -10,6 +10,7 @@ printed goes to standard error. Standard library only, Python 3.9 or newer.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -24,6 +25,7 @@ from urllib.parse import urlsplit
 SUCCEEDED, FAILED, CANCELLED = "SUCCEEDED", "FAILED", "CANCELLED"
 ENDS = (SUCCEEDED, FAILED, CANCELLED)
 CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 15.0
 FIRST_WAIT, LONGEST_WAIT, WAIT_GROWS = 0.4, 5.0, 1.4  # seconds between two questions
 PATIENCE = 300.0  # seconds that a target may be unreachable while its run is watched
 
@@ -104,10 +106,12 @@ def watch(
         pause = min(LONGEST_WAIT, pause * WAIT_GROWS)
 
 
-def check_reachable(url: str, authority: str = "") -> None:
-    """Client packages ask again for minutes where nobody listens, or with a certificate that they do not trust.
+def check_reachable(url: str, authority: str = "", *, path: str = "/") -> None:
+    """Client packages ask again for minutes where nobody listens or a proxy says that it is out of order, and for ever
+    where nothing is answered, or with a certificate that they do not trust.
 
-    `authority`: PEM file; without one, what `requests` and `urllib3` trust. Raises Refusal.
+    `authority`: PEM file; without one, what `requests` and `urllib3` trust. `path`: asked for once, without
+    credentials: any answer but a server's error will do. Raises Refusal.
     """
     from urllib.request import getproxies, proxy_bypass
 
@@ -117,15 +121,31 @@ def check_reachable(url: str, authority: str = "") -> None:
         return  # a proxy reaches it, not we
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
-            if parts.scheme == "https":
-                _context(authority).wrap_socket(connection, server_hostname=host).close()
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+        status, reason = _asked(host, port, path, _context(authority) if parts.scheme == "https" else None)
     except ssl.SSLCertVerificationError as error:
         why = f"the certificate of {url} is not trusted: {error.verify_message}"
         raise Refusal(why, "give --authority FILE, with the authority that has signed it", status=2) from None
-    except OSError as error:
-        why = error.strerror or str(error)
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise Refusal(f"nobody answers at {url}: {why}", "check the address, and that the server runs") from None
+    if status >= 500:
+        why = f"{url} answers {status} {sentence(reason, 60)}".rstrip()
+        raise Refusal(why, "try again when the server behind it runs")
+
+
+def _asked(host: str, port: int, path: str, context: ssl.SSLContext | None) -> tuple[int, str]:
+    """Status and reason of one answer."""
+    if context is None:
+        connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
+    else:
+        connection = http.client.HTTPSConnection(host, port, timeout=ANSWER_SECONDS, context=context)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        answer = connection.getresponse()
+        return answer.status, answer.reason
+    finally:
+        connection.close()
 
 
 def _context(authority: str) -> ssl.SSLContext:
