@@ -23,7 +23,7 @@ from cairn.errors import HomeError, InputRefused, NotFound
 RECORDS_FILE = "records.jsonl.gz"
 MANIFEST_FILE = "backup.json"
 _TREES = ("store", "buckets")  # of a home, copied as they are
-_MOVED = ("store", "runs", "buckets")  # of a home: what records name by absolute path
+_MOVED = ("store", "runs", "buckets", "sweeps")  # of a home: what records name by absolute path
 _LOG_SUFFIXES = (".log", ".json")
 
 
@@ -128,6 +128,8 @@ class Upkeep:
             self.stored.copy_store(self.home.store, target / "store")
             self.stored.copy_buckets(self.home.buckets, target / "buckets")
             _copy_logs(self.home.runs, target / "runs")
+            if self.home.sweeps.is_dir():  # what sweepers have written
+                self.stored.copy_store(self.home.sweeps, target / "sweeps")
             if self.home.configuration.exists():
                 shutil.copy2(self.home.configuration, target / self.home.configuration.name)
             manifest = Manifest(1, version, str(self.home.root), time.time_ns() // 1000, rows)
@@ -224,7 +226,7 @@ def moved_records(source: Path, manifest: Manifest, home: Home, scratch: Path) -
 
 
 def trees_of(source: Path) -> list[str]:
-    return [tree for tree in (*_TREES, "runs") if (source / tree).is_dir()]
+    return [tree for tree in (*_TREES, "runs", "sweeps") if (source / tree).is_dir()]
 
 
 def size_of(path: str) -> int:

@@ -184,3 +184,23 @@ def test_without_a_metric_the_table_is_not_ranked(sweep):
     assert "cairn.sweep.metric" in done.err
     rows = [line.split("\t") for line in done.out.splitlines() if "\t" in line]
     assert [row[1:5] for row in rows] == [["0", "-", "2", "SUCCEEDED"], ["1", "-", "1", "SUCCEEDED"]]
+
+
+def test_a_backup_holds_sweeps_and_what_sweepers_wrote_and_they_resume_elsewhere(sweep, tmp_path):
+    done = sweep("x=1,13")
+    assert done.status == 1, done.err
+    id_ = done.json["sweep_id"]
+    (sweep.cli.home / "sweeps" / id_ / "study.yaml").write_text("best: 1\n")
+    assert sweep.cli("backup", tmp_path / "kept").status == 0
+    other = sweep.cli.at(tmp_path / "other")
+    assert other("restore", tmp_path / "kept").status == 0
+    assert (tmp_path / "other" / "sweeps" / id_ / "study.yaml").read_text() == "best: 1\n"
+    sweep.trace.with_suffix(".trace.lucky").touch()
+    resumed = other("sweeps", "resume", id_, "--retry-failed", "--json")
+    assert resumed.status == 0, resumed.err
+    assert resumed.json["counts"] == {"SUCCEEDED": 2}
+    assert sweep.executions("load", "score 1 0.1", "score 13 0.1") == {"load": 1, "score 1 0.1": 1, "score 13 0.1": 2}
+    elsewhere = other("runs", "delete", *(run["run_id"] for run in resumed.json["runs"]), "--yes")
+    assert elsewhere.status == 0, elsewhere.err
+    shown = other("sweeps", "show", id_)
+    assert shown.status == 0 and "no runs yet" in shown.out + shown.err
