@@ -1,10 +1,12 @@
 """`cairn submit` through the unmodified clients, to servers that are real: what arrives is what was composed."""
 
+import http.server
 import json
 import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -310,3 +312,34 @@ def test_a_server_with_logins_and_tls_takes_a_key_and_a_token(guarded, laptop, f
     assert told(laptop(pipeline, "--to", "kfp", *options, client="kfp"))["state"] == "SUCCEEDED"
     refused = laptop(pipeline, "--to", secure, "--project", "other", "--credentials", str(key), *authority)
     assert refused.returncode == 2 and refused.stdout == "" and "Traceback" not in refused.stderr, refused.stderr
+
+
+@pytest.mark.parametrize("target", ["cairn", "kfp"])
+def test_a_page_in_the_place_of_the_server_is_told_in_a_sentence(target, laptop, files, page):
+    client, to = ("kfp", ("--to", "kfp", "--host", page)) if target == "kfp" else ("aiplatform2", ("--to", page))
+    done = laptop(str(files / "arithmetic.yaml"), *to, client=client)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "defect" not in done.stderr, done.stderr
+    assert "what answers" in done.stderr and "is no API of" in done.stderr
+
+
+@pytest.fixture
+def page():
+    """The address of a web server that answers everything with a page to log in."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<html>who are you?</html>")
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

@@ -38,6 +38,7 @@ def work(teller: Teller, request: dict[str, Any]) -> None:
     experiment = client.create_experiment(
         request.get("experiment") or "Default", namespace=request.get("namespace") or None
     )
+    _named(experiment.experiment_id, request)
     if request.get("schedule"):
         _recurring_run(teller, request, client, experiment.experiment_id)
         return
@@ -51,7 +52,7 @@ def work(teller: Teller, request: dict[str, Any]) -> None:
         service_account=request.get("service_account") or None,
     )
     run = _method(client.runs, "create_run", "run_service_create_run")(asked)
-    teller.say("submitted", name=run.run_id, id=run.run_id, state=_state(run.state))
+    teller.say("submitted", name=_named(run.run_id, request), id=run.run_id, state=_state(run.state))
     if request.get("watch"):
         watch(teller, request, lambda: _look(client, run.run_id), worded)
 
@@ -120,6 +121,14 @@ def _method(api: Any, *names: str) -> Any:
     return next(getattr(api, name) for name in names if hasattr(api, name))
 
 
+def _named(name: Any, request: dict[str, Any]) -> str:
+    """What was made has a name: kfp takes any page, such as one to log in, for an answer without one."""
+    if isinstance(name, str) and name:
+        return name
+    remedy = "check --host, and give --credentials FILE with a token if it asks who you are"
+    raise Refusal(f"what answers at {request['url']} is no API of Kubeflow Pipelines", remedy)
+
+
 def _package(request: dict[str, Any]) -> dict[str, Any]:
     if request.get("platform"):
         return {"pipeline_spec": request["pipeline"], "platform_spec": request["platform"]}
@@ -158,7 +167,7 @@ def _recurring_run(teller: Teller, request: dict[str, Any], client: Any, experim
     create = _method(client.recurring_runs, "create_recurring_run", "recurring_run_service_create_recurring_run")
     made = create(asked)
     state = "PAUSED" if said.get("paused") else "ACTIVE"
-    teller.say("submitted", name=made.recurring_run_id, id=made.recurring_run_id, state=state)
+    teller.say("submitted", name=_named(made.recurring_run_id, request), id=made.recurring_run_id, state=state)
 
 
 def _state(state: Any) -> str:

@@ -61,6 +61,7 @@ def worded(error: BaseException) -> Refusal:
     """An error of the client's in one sentence, with what to do."""
     from google.api_core import exceptions  # type: ignore[import-untyped,unused-ignore]
     from google.auth import exceptions as auth  # type: ignore[import-untyped,unused-ignore]
+    from google.protobuf.json_format import ParseError  # type: ignore[import-untyped,unused-ignore]
 
     said = sentence(getattr(error, "message", "") or str(error))
     if isinstance(error, auth.DefaultCredentialsError):
@@ -83,6 +84,7 @@ def worded(error: BaseException) -> Refusal:
         (exceptions.ServerError, "the service cannot answer at the moment", "try again", 1, True),
         (exceptions.RetryError, "it did not answer in time", "check the network, and try again", 1, True),
         (auth.TransportError, "the network does not lead there", "check the network, and try again", 1, True),
+        (ParseError, "what answers there is no API of Vertex AI", "check the address", 1, False),
         (OSError, "the network does not lead there", "check the network, and try again", 1, True),
         (ValueError, "google-cloud-aiplatform refuses it", "", 2, False),
     )  # fmt: skip
