@@ -76,6 +76,8 @@ def test_another_cairn_is_told_the_whole_configuration_but_where_it_lay():
         base64.b64encode(zlib.compress(b'{"directory": 1}')).decode(),
         base64.b64encode(zlib.compress(b"{}" + b" " * (1 << 21))).decode(),  # more than it seems
         base64.b64encode(zlib.compress(b"{}")[:-6]).decode(),
+        base64.b64encode(zlib.compress(b'{"directory": "", "name": "c", "more": ' + b"[" * 500_000)).decode(),
+        base64.b64encode(zlib.compress(b'{"directory": "", "name": "a\\u0000"}')).decode(),
     ],
 )
 def test_what_is_no_configuration_is_refused_by_the_server(text):
@@ -83,6 +85,12 @@ def test_what_is_no_configuration_is_refused_by_the_server(text):
         configuration_of({"x-cairn-configuration": text})
     assert raised.value.place == "x-cairn-configuration"
     assert configuration_of({}) is None
+
+
+def test_a_run_of_another_home_is_in_no_sweep_of_this_one():
+    said = b'{"directory": "/etc", "name": "c", "sweep": "mine", "job": 3}'
+    told = configuration_of({"x-cairn-configuration": base64.b64encode(zlib.compress(said)).decode()})
+    assert told == Configuration("", "c")
 
 
 def test_a_configuration_too_long_for_a_header_is_told_without_its_text():

@@ -115,9 +115,11 @@ def configuration_of(headers: Mapping[str, str]) -> Configuration | None:
         if not inflating.eof:
             raise InputRefused("is cut off, or too large", place=CONFIGURATION_HEADER)
         found = msgspec.json.decode(content, type=Configuration)
-    except (ValueError, zlib.error, msgspec.MsgspecError):
+    except (ValueError, zlib.error, msgspec.MsgspecError, RecursionError):
         raise InputRefused("is no configuration", place=CONFIGURATION_HEADER) from None
-    return msgspec.structs.replace(found, directory="")
+    if any("\0" in text for text in (found.name, found.digest, found.text, *found.overrides)):
+        raise InputRefused("holds a NUL, which is no text", place=CONFIGURATION_HEADER)
+    return msgspec.structs.replace(found, directory="", sweep="", job=-1)  # sweeps are this home's own
 
 
 def check_job_id(job_id: str) -> str:
