@@ -240,13 +240,10 @@ class RunMachine:
             return True
         if not self.flights.board(self, self.driver.scope, ready):
             return False
-        self._waits_no_more(ready)
-        return True
-
-    def _waits_no_more(self, ready: Ready) -> None:
         if ready.waited:  # what is recorded holds no longer
-            ready.task.payload = ready.comparison
+            ready.task.payload = comparison
             self.writer.put(self.writer.task_record(ready.task, TaskState.PENDING))
+        return True
 
     def _leads_no_more(self, task: TaskNode) -> None:
         flight = self.flights.ended(self, task, succeeded=task.state is TaskState.SUCCEEDED)
@@ -325,7 +322,14 @@ class RunMachine:
         """The attempt that is to be admitted next; those whose task has ended meanwhile are passed over."""
         while self.prepared and self.prepared[0].ready.task.state.terminal:
             self.prepared.popleft()
-        return self.prepared[0] if self.prepared else None
+        if not self.prepared:
+            return None
+        first = self.prepared[0]
+        if first.ready.waited:  # that it waits no longer is committed first: a start that is denied writes nothing
+            if first.ready.task.path in self.writer.fresh:
+                return None
+            first.ready.waited = False
+        return first
 
     def offer(self, attempt: Attempt) -> AttemptRecord:
         """Put an attempt up for admission: it and its task's record, in one transaction with everything else."""
@@ -361,8 +365,6 @@ class RunMachine:
     def denied(self, attempt: Attempt) -> None:
         attempt.ready.task.attempts -= 1
         self.writer.fresh.pop(attempt.ready.task.path, None)
-        self._waits_no_more(attempt.ready)  # nothing of that turn's record of the task was written
-        attempt.ready.waited = False
         self.prepared.appendleft(attempt)
 
     def exited(self, uid: str, ended: Exit, published: Published | None, error: StepError | None) -> None:
