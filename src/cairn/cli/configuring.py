@@ -93,6 +93,12 @@ def composed(asked: Asked) -> Composed:
     return compose(asked.directory, asked.name, asked.overrides, imports=asked.imports)
 
 
+def place_of(composed: Composed, key: str) -> str:
+    from cairn.config.nodes import Place
+
+    return str(Place(composed, key))
+
+
 def show(asked: Asked, *, as_json: bool) -> int:
     """`--cfg`: on standard output. Raises ConfigurationError."""
     from cairn.config.composing import Composer

@@ -99,7 +99,7 @@ def run(
             if meant.said.schedule is not None:
                 from cairn.cli.schedules import keep_configured
 
-                return keep_configured(cairn, read, submission, meant.said.schedule, as_json=as_json)
+                return keep_configured(cairn, read, submission, meant.said.schedule, composed, as_json=as_json)
         try:
             accepted = cairn.runs.submit(read, submission)
         except NoContainerEngine as error:

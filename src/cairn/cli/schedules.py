@@ -10,9 +10,10 @@ from cairn.cli import options, output, words
 from cairn.cli.commands import LazyGroup
 from cairn.cli.opening import opened
 from cairn.cli.tables import facts, table
-from cairn.errors import InputRefused, NotFound
+from cairn.errors import ConfigurationError, InputRefused, NotFound
 
 if TYPE_CHECKING:
+    from cairn.config.composing import Composed
     from cairn.domain.configuration import ScheduleConfiguration
     from cairn.domain.runs import Submission
     from cairn.schedules.types import Schedule
@@ -155,12 +156,29 @@ def create(
 
 
 def keep_configured(
-    cairn: Cairn, pipeline: Pipeline, submission: Submission, said: ScheduleConfiguration, *, as_json: bool
+    cairn: Cairn,
+    pipeline: Pipeline,
+    submission: Submission,
+    said: ScheduleConfiguration,
+    composed: Composed,
+    *,
+    as_json: bool,
 ) -> int:
-    """`cairn run` of a configuration with `cairn.schedule`: the schedule is made, or brought up to what is said now."""
+    """`cairn run` of a configuration with `cairn.schedule`: the schedule is made, or brought up to what is said now.
+
+    Raises ConfigurationError for what could never run."""
+    from cairn.cli.configuring import place_of
     from cairn.schedules.configured import Outcome, apply
 
-    made, outcome = apply(cairn.schedules, pipeline, submission, said)
+    try:
+        made, outcome = apply(cairn.schedules, pipeline, submission, said)
+    except InputRefused as error:
+        if type(error) is not InputRefused:  # of a schedule that there is already
+            raise
+        cron = error.place == "cron"
+        place = place_of(composed, "cairn.schedule.cron" if cron else "cairn.schedule")
+        message = error.message if cron else f"{error.place} {error.message}"
+        raise ConfigurationError(message, place=place, remedy=error.remedy) from error
     output.note(
         f"the configuration has cairn.schedule: schedule {made.display_name} is {outcome}, and nothing is run now"
     )

@@ -108,7 +108,9 @@ def _remedy_of_option(option: str, message: str, options: list[str], loader: Loa
         return renamed
     if inside := loader.options(option):
         return f"{option} is a group, of {', '.join(inside[:SHOWN_NAMES])}: write `- {option}: {inside[0]}`"
-    return _choice(name, options) if options else _choice(group or name, _groups(loader), "the groups are")
+    if options:
+        return _choice(name, options) + ("" if group else "; Python that registers more is given with --config-import")
+    return _choice(group or name, _groups(loader), "the groups are")
 
 
 def _yml(loader: Loader, option: str) -> str:

@@ -114,7 +114,14 @@ class RunService:
     def _check_places(self, pipeline: Pipeline, submission: Submission) -> None:
         """What the engine is to read and write, as far as it is known now."""
         check = self.services.store.check
-        check(submission.pipeline_root or pipeline.default_root, "pipeline_root")
+        root = submission.pipeline_root or pipeline.default_root
+        check(root, "pipeline_root")
+        if root and "{{" not in root and self.services.store.path_of(root) is None:
+            raise InputRefused(
+                f"steps cannot write to {root!r}",
+                place="pipeline_root",
+                remedy="write gs://BUCKET/… or an absolute path",
+            )
         for name, artifacts in submission.input_artifacts.items():
             for artifact in artifacts:
                 check(artifact.uri, f"input_artifacts.{name}")

@@ -272,3 +272,22 @@ def test_a_configuration_for_elsewhere_is_told_from_an_image_that_is_forgotten(w
 def test_the_run_s_own_keys_that_no_file_has_are_told_as_such(work):
     assert "→ +cairn.caching=false adds it\n" in run(work, "cairn.caching=false").err
     assert "→ did you mean +cairn.caching?\n" in run(work, "cairn.cachin=false").err
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "+cairn.schedule.cron=often",
+            "config.yaml: +cairn.schedule.cron=often: the cron expression 'often' has 1 fields",
+        ),
+        ("+cairn.schedule={every: 1h, start: 2026-05-02, end: 2026-05-01}", "end_time is not after the start time"),
+        ("+cairn.pipeline_root=ftp://host/x", "pipeline_root: steps cannot write to 'ftp://host/x'"),
+        ("+cairn.pipeline_root=out", "out: is neither an absolute path nor a URI"),
+    ],
+)
+def test_what_could_never_run_is_refused_before_anything_is_recorded(work, said, told):
+    done = run(work, said)
+    assert done.status == 2
+    assert told in done.err
+    assert work("runs", "list").out == work("schedules", "list").out == ""

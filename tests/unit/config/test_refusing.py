@@ -51,6 +51,10 @@ def in_file(name, files, place, message, remedy=""):
             "config.yaml:2", "Could not load 'model/hug'", "there is large, small",
         ),
         in_file(
+            "schema-that-no-import-registers", {"config.yaml": "defaults: [base, _self_]\n"}, "config.yaml:1",
+            "In 'config': Could not load 'base'", "Python that registers more is given with --config-import",
+        ),
+        in_file(
             "group-alone", {"config.yaml": "defaults:\n  - model\n", **SMALL}, "config.yaml:2",
             "In 'config': Could not load 'model'", "model is a group, of large, small: write `- model: large`",
         ),
