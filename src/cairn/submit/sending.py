@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -43,11 +46,12 @@ def sending(
 
     `variables`: set for it over this process's own; None: taken out. What it prints goes to standard error. An
     interrupt of the terminal does not reach it: whether a request was taken must not be left open in the middle.
-    Raises SubmissionFailed where it ends without a word.
+    SIGTERM and SIGHUP are interrupts here, so that nothing is left behind. Raises SubmissionFailed where it
+    ends without a word.
     """
     environ = {name: value for name, value in os.environ.items() if name not in variables}
     environ |= {name: value for name, value in variables.items() if value is not None}
-    with tempfile.TemporaryDirectory(prefix="cairn-submit-") as folder:
+    with _interrupted_by_signals(), tempfile.TemporaryDirectory(prefix="cairn-submit-") as folder:
         path = Path(folder) / "request.json"
         path.write_bytes(msgspec.json.encode(request))
         process = subprocess.Popen(
@@ -61,6 +65,24 @@ def sending(
             yield _events(process)
         finally:
             _end(process)
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """In the main thread; a signal that is ignored (nohup) stays so."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if threading.current_thread() is threading.main_thread() and signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _events(process: subprocess.Popen[bytes]) -> Iterator[Event]:

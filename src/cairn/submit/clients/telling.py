@@ -16,6 +16,7 @@ import os
 import socket
 import ssl
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -59,12 +60,21 @@ def main(work: Callable[[Teller, dict[str, Any]], None], worded: Callable[[BaseE
     teller = Teller()
     with open(sys.argv[1], encoding="utf-8") as file:
         request = json.load(file)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         work(teller, request)
     except Exception as error:  # noqa: BLE001 - whatever a client package raises is to be told in one sentence
         refusal = error if isinstance(error, Refusal) else worded(error)
         trace = traceback.format_exc() if request.get("traceback") else ""
         teller.say("failed", message=refusal.message, remedy=refusal.remedy, status=refusal.status, trace=trace)
+
+
+def _end_with(parent: int) -> None:
+    """A parent that was killed cannot end this program: what it was asking for may be answered yet, and no more."""
+    while os.getppid() == parent:
+        time.sleep(LONGEST_WAIT)
+    time.sleep(ANSWER_SECONDS)
+    os._exit(0)
 
 
 def watch(
