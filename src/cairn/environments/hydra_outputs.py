@@ -5,15 +5,14 @@ None of it is the program. A run that is made by hand changes neither a snapshot
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 _RUN, _SWEEP = ".hydra", "multirun.yaml"
 _READ = 1 << 16  # bytes: Hydra's own node comes first
-_WRITTEN = re.compile(rb"\Ahydra:\n(?=.*^  runtime:\n)(?=.*^    output_dir:)", re.DOTALL | re.MULTILINE)
-_USUAL = re.compile(r"(?:^|/)(?:outputs|multirun)/")  # where Hydra writes unless it is told otherwise
+_WRITTEN = (b"\n  runtime:\n", b"\n    output_dir:")  # in the record of a sweep, not in what somebody writes
+_USUAL = ("outputs", "multirun")  # where Hydra writes unless it is told otherwise
 
 
 def without_outputs(directory: Path, names: Sequence[str], kept: AbstractSet[str] = frozenset()) -> list[str]:
@@ -27,7 +26,9 @@ def without_outputs(directory: Path, names: Sequence[str], kept: AbstractSet[str
     if not marked:
         return list(names)
     sources = {above for name in names if name.endswith(".py") for above in _above(name)}
-    written = {place for place in marked if place and (_USUAL.search(f"{place}/") or place not in sources)}
+    written = {
+        place for place in marked if place and (place not in sources or not set(_USUAL).isdisjoint(place.split("/")))
+    }
     return [name for name in names if name in kept or (marks[name] is None and written.isdisjoint(_above(name)))]
 
 
@@ -44,9 +45,10 @@ def _is_written(path: Path) -> bool:
     """Whether a file is a sweep's record, not a configuration of that name."""
     try:
         with path.open("rb") as file:
-            return _WRITTEN.match(file.read(_READ)) is not None
+            text = file.read(_READ)
     except OSError:
         return False
+    return text.startswith(b"hydra:\n") and all(line in text for line in _WRITTEN)
 
 
 def _above(name: str) -> Iterator[str]:
