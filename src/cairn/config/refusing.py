@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ def refused(error: Exception, loader: Loader, overrides: list[str]) -> Configura
     if isinstance(error, MissingConfigException):
         return _option_missing(error, loader, overrides)
     if isinstance(error, OverrideParseException):
-        return _of_override(error.message, error.override, loader, "")
+        return _of_override(error.message, error.override, loader, _quoted(error.override))
     message = _message(error)
     culprit = _culprit(message, overrides)
     if culprit:
@@ -166,6 +167,18 @@ def _culprit(message: str, overrides: list[str]) -> str:
 
 def _of_override(message: str, override: str, loader: Loader, remedy: str) -> ConfigurationError:
     return ConfigurationError(message, place=f"{loader.primary}: {override}", remedy=remedy)
+
+
+def _quoted(override: str) -> str:
+    """How a text that Hydra's grammar does not take as it is is written, for a shell; "" for what is no plain text."""
+    key, sign, value = override.partition("=")
+    if not sign:
+        return "write NAME=VALUE" if re.fullmatch(r"[\w.]+", key) else ""
+    if not re.fullmatch(r"(?:~|\+{1,2})?[\w.@/]+", key) or re.match(r"\w*\(|[\[{'\"]", value):
+        return ""
+    # Hydra's grammar: a backslash is one unless a quote follows it.
+    text = re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), value)
+    return "a text like this is quoted for Hydra, too: " + shlex.quote(f'{key}="{text}"')
 
 
 def _nearest_keys(error: Exception, message: str, override: str, loader: Loader, overrides: list[str]) -> str:

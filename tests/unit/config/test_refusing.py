@@ -1,6 +1,7 @@
 """What Hydra refuses, as it is told: Hydra's own words, the file, the nearest names."""
 
 import re
+import shlex
 import textwrap
 
 import pytest
@@ -230,3 +231,16 @@ def test_the_nearest_key_stands_first(key, near):
 def test_messages_have_no_trace_of_python(tmp_path):
     error, _ = refused(tmp_path, TRAIN, ["train.lrr=1"])
     assert not re.search(r"Traceback|object_type|<class", str(error))
+
+
+@pytest.mark.parametrize("text", ["it's", 'a"b', "it's, now", "x=\\'", 'say \\"it\'s\\" \\\\', "tail'\\"])
+def test_a_text_that_the_grammar_refuses_is_told_as_it_is_to_be_typed(tmp_path, text):
+    error, _ = refused(tmp_path, {"config.yaml": "a: {b: 1}\n"}, [f"a.b={text}"])
+    [typed] = shlex.split(error.remedy.partition("too: ")[2])
+    assert compose(tmp_path, "config", [typed]).values == {"a": {"b": text}}
+
+
+def test_what_is_no_plain_text_gets_no_such_advice(tmp_path):
+    for override in ("a=range(1", "a={b:1", "a=[1", "a='it", "--a='3"):
+        assert "quoted" not in refused(tmp_path, {"config.yaml": "a: 1\n"}, [override])[0].remedy
+    assert refused(tmp_path, {"config.yaml": "a: 1\n"}, ["a"])[0].remedy == "write NAME=VALUE"
