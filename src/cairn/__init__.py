@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cairn.sdk import Run, run
+    from cairn.sdk import Run, Sweep, run, sweep
 
-__all__ = ["Run", "__version__", "run"]
+__all__ = ["Run", "Sweep", "__version__", "run", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
     # The command line must not pay for the SDK, nor a notebook for the command line.
-    if name in ("run", "Run"):
+    if name in ("run", "Run", "sweep", "Sweep"):
         from cairn import sdk
 
         return getattr(sdk, name)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from cairn.cli import output, words
 from cairn.cli.summary import number as as_number
 from cairn.cli.tables import table
+from cairn.sweeps.ranking import ranked_jobs
 from cairn.sweeps.types import SweepState
 
 if TYPE_CHECKING:
-    from cairn.sweeps.metrics import Address
     from cairn.sweeps.types import Job, Sweep
     from cairn.wiring import Cairn
 
@@ -21,26 +21,9 @@ SHOWN = 50  # rows at the end of a sweep; `cairn sweeps show` has all
 _STYLES = {SweepState.SUCCEEDED: "green", SweepState.FAILED: "red", SweepState.CANCELLED: "yellow"}
 
 
-def jobs_of(cairn: Cairn, sweep: Sweep) -> list[Job]:
-    """Ranked; of a job that was decided on twice, what was decided last."""
-    from cairn.sweeps.metrics import parse_address
-    from cairn.sweeps.ranking import job_of, ranked
-
-    runs = cairn.sweeps.runs(sweep)
-    addresses: tuple[Address, ...] = ()
-    if runs and sweep.configuration.metric:
-        pipeline = cairn.runs.pipeline_of(runs[0])
-        addresses = tuple(parse_address(text, pipeline) for text in sweep.configuration.metric)
-    found = {}
-    for run in runs:
-        job = job_of(run, cairn.records.tasks(run.uid), addresses, cairn.store)
-        found[job.number] = job
-    return ranked(list(found.values()), sweep.configuration.goal)
-
-
 def tell_sweep(cairn: Cairn, sweep: Sweep, *, as_json: bool, cancelled: bool = False) -> None:
     """At the end of a sweep."""
-    jobs = jobs_of(cairn, sweep)
+    jobs = ranked_jobs(cairn.sweeps, cairn.runs, sweep)
     if as_json:
         output.print_json(sweep_object(sweep, jobs))
         return

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +13,13 @@ from cairn.cli import options, output, words
 from cairn.cli.commands import LazyGroup
 from cairn.cli.opening import opened
 from cairn.cli.tables import facts, table
-from cairn.engine.sources import split_source
-from cairn.errors import ConfigurationError, Conflict, RunCancelled, WrongState
+from cairn.errors import RunCancelled, WrongState
 
 if TYPE_CHECKING:
     from cairn.cli.configuring import Asked
-    from cairn.config.composing import Composed, Composer
+    from cairn.config.composing import Composer
     from cairn.domain.runs import Submission
-    from cairn.engine.configuring import ConfiguredRun
     from cairn.engine.sources import PipelineSource
-    from cairn.spec.types import Pipeline
     from cairn.sweeps.running import SweepRunner
     from cairn.sweeps.types import Sweep
     from cairn.wiring import Cairn
@@ -68,23 +62,8 @@ def run_sweep(
         flags=tuple(flags),
     )
     cairn.sweeps.tidy()
-    with Composer(asked.directory, asked.name, imports=asked.imports) as composer, _its_directory(cairn, sweep):
+    with Composer(asked.directory, asked.name, imports=asked.imports) as composer, cairn.sweeps.beginning(sweep.id):
         return _drive(cairn, sweep, composer, source, fresh=True, as_json=as_json, quiet=quiet)
-
-
-@contextmanager
-def _its_directory(cairn: Cairn, sweep: Sweep) -> Iterator[None]:
-    """Held while it is driven; gone again when nothing came of it."""
-    from cairn.errors import NotFound
-
-    try:
-        with cairn.sweeps.held(sweep.id):
-            yield
-    finally:
-        try:
-            cairn.sweeps.get(sweep.id)
-        except NotFound:
-            shutil.rmtree(cairn.sweeps.directory(sweep.id), ignore_errors=True)
 
 
 def _drive(
@@ -105,6 +84,7 @@ def _drive(
     from cairn.cli.sweep_summary import tell_sweep
     from cairn.cli.sweep_views import make_sweep_view
     from cairn.sweeps.deciding import Decider
+    from cairn.sweeps.jobs import JobConfigurer
     from cairn.sweeps.running import SweepRunner, drive
     from cairn.sweeps.types import SweepState
 
@@ -115,6 +95,7 @@ def _drive(
         sweep = replace(sweep, configuration=said, sweeper=decider.sweeper_name, seed=seed)
     if decider.other_launcher:
         output.warn(f"hydra/launcher={decider.other_launcher} has no part in this: each job is a run of the pipeline")
+    configurer = JobConfigurer(sweep, source, defaults=cairn.run_settings(), artifact=cairn.lookups.artifact)
     view = make_sweep_view(quiet=quiet)
     view.shape(sweep)
     engine = cairn.engine(view.committed)
@@ -122,7 +103,7 @@ def _drive(
     try:
         with Interrupts(engine) as interrupts:
             runner = SweepRunner(
-                cairn.sweeps, cairn.runs, engine, decider, sweep, _Configurer(cairn, sweep, source),
+                cairn.sweeps, cairn.runs, engine, decider, sweep, configurer,
                 cairn.lookups.experiment, view, resumed=not fresh, interrupts=lambda: interrupts.count,
                 retry_failed=retry_failed, on_mismatch="start" if force or retry_failed else "refuse",
             )  # fmt: skip
@@ -152,56 +133,6 @@ def _tell_cancelled(
     if cancelled.remedy:
         output.note(f"  → {cancelled.remedy}")
     return _CANCELLED
-
-
-class _Configurer:
-    """From one job's composed configuration to its run, as `cairn run` does it. `source` is read, or recorded."""
-
-    def __init__(self, cairn: Cairn, sweep: Sweep, source: PipelineSource) -> None:
-        from cairn.engine.configuring import Lookups
-
-        self.source = source
-        self._defaults = cairn.run_settings()
-        self._flags = frozenset(sweep.flags)
-        # All runs are of the sweep's experiment: the one that a job names is looked up once, when the sweep begins.
-        self._lookups = Lookups(experiment=lambda *_: "", artifact=cache(cairn.lookups.artifact))
-        self._first: Composed | None = None
-
-    def __call__(self, composed: Composed, given: Submission) -> ConfiguredRun:
-        from msgspec.structs import replace
-
-        from cairn.engine.configuring import configured_run, looked_up
-
-        self._first = self._first or composed
-        run = configured_run(self.source, composed, given, defaults=self._defaults, flags=self._flags)
-        if run.said.schedule is not None:
-            raise ConfigurationError(
-                "a sweep's runs begin now: they are on no schedule",
-                place=f"{composed.primary}: cairn.schedule",
-                remedy="add cairn.schedule=null, or leave out -m",
-            )
-        return replace(run, submission=looked_up(run, self._lookups))
-
-    @property
-    def text(self) -> str:
-        return self.source.pipeline(self._first).text
-
-    @property
-    def for_each_job(self) -> bool:
-        return self.source.takes_configuration
-
-
-class _Recorded:
-    """The pipeline of a sweep that goes on, instead of its file."""
-
-    takes_configuration = False
-
-    def __init__(self, pipeline: Pipeline, source: str) -> None:
-        self.directory = Path(os.path.abspath(split_source(source)[0])).parent
-        self._pipeline = pipeline
-
-    def pipeline(self, composed: Composed | None = None) -> Pipeline:  # noqa: ARG002 - as PipelineSource has it
-        return self._pipeline
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -251,11 +182,12 @@ def list_sweeps(*, limit: int, as_json: bool) -> None:
 @options.as_json
 def show(reference: str, *, as_csv: bool, as_json: bool) -> None:
     """Show SWEEP (its id, the beginning of it, its name, or `latest`) and its runs, ranked by its metric."""
-    from cairn.cli.sweep_summary import jobs_of, sweep_object, tell_csv, tell_table
+    from cairn.cli.sweep_summary import sweep_object, tell_csv, tell_table
+    from cairn.sweeps.ranking import ranked_jobs
 
     with opened() as cairn:
         sweep = cairn.sweeps.find(reference)
-        jobs = jobs_of(cairn, sweep)
+        jobs = ranked_jobs(cairn.sweeps, cairn.runs, sweep)
         state = _state(cairn, sweep)
         if as_json:
             output.print_json({**sweep_object(sweep, jobs), "state": state})
@@ -279,47 +211,26 @@ def resume(
     """Go on with SWEEP: finished runs are taken as they are, open ones are taken over, the rest is started."""
     from cairn.cli.run import pipeline_source
     from cairn.config.composing import Composer
-    from cairn.spec.load import load_text
-    from cairn.sweeps.types import SweepState
+    from cairn.sweeps.files import changed_since
+    from cairn.sweeps.jobs import RecordedSource
+    from cairn.sweeps.service import refuse_ended
 
     with opened() as cairn:
         sweep = cairn.sweeps.find(reference)
         with cairn.sweeps.held(sweep.id):
-            if sweep.state is SweepState.SUCCEEDED:
-                raise WrongState(f"sweep {sweep.id[:8]} has succeeded: there is nothing to go on with")
-            if sweep.state is SweepState.FAILED and not retry_failed and not sweep.error:
-                raise WrongState(
-                    f"sweep {sweep.id[:8]} has run all of its jobs", remedy="--retry-failed runs the failed ones again"
-                )
-            _refuse_changed(sweep, force=force)
+            refuse_ended(sweep, retry_failed=retry_failed)
+            if told := changed_since(sweep, force=force):
+                output.warn(told)
             source: Any = None
             if sweep.compiled_for_jobs:
                 source = pipeline_source(cairn, sweep.submission.source, with_trace=with_trace)
             else:
-                text = cairn.sweeps.definition(sweep).text
-                source = _Recorded(load_text(text, origin=f"sweep {sweep.id[:8]}"), sweep.submission.source)
+                source = RecordedSource(sweep, cairn.sweeps.definition(sweep))
             with Composer(Path(sweep.directory), sweep.config_name, imports=sweep.imports) as composer:
                 return _drive(
                     cairn, sweep, composer, source, fresh=False, as_json=as_json, quiet=quiet,
                     retry_failed=retry_failed, force=force,
                 )  # fmt: skip
-
-
-def _refuse_changed(sweep: Sweep, *, force: bool) -> None:
-    from cairn.sweeps.files import changed_files, file_digests
-
-    changed = changed_files(sweep.files, file_digests(sweep.directory, sweep.imports))
-    if not changed:
-        return
-    told = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-    if force:
-        output.warn(f"changed since the sweep began: {told}; the jobs to come are composed from the files as they are")
-        return
-    raise Conflict(
-        f"changed since the sweep began: {told}",
-        place=sweep.directory,
-        remedy="put them back, or --force: the jobs to come are composed from the files as they are now",
-    )
 
 
 @click.command()

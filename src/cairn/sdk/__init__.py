@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cairn.sdk.results import Artifact, Run, RunFailed, Task
     from cairn.sdk.running import open_run, run
+    from cairn.sdk.sweeping import Sweep, open_sweep, sweep
 
-__all__ = ["Artifact", "Run", "RunFailed", "Task", "open_run", "run"]
+__all__ = ["Artifact", "Run", "RunFailed", "Sweep", "Task", "open_run", "open_sweep", "run", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,4 +27,6 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("cairn.sdk.results"), name)
     if name in ("open_run", "run"):
         return getattr(import_module("cairn.sdk.running"), name)
+    if name in ("Sweep", "open_sweep", "sweep"):
+        return getattr(import_module("cairn.sdk.sweeping"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

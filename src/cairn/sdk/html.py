@@ -1,4 +1,4 @@
-"""A run as HTML for a notebook. Whatever comes from a run is escaped."""
+"""Runs and sweeps as HTML for a notebook. Whatever comes from a run is escaped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from cairn.sdk.results import Run
+    from cairn.sdk.sweeping import Sweep
 
 SHOWN_TASKS = 100
 _COLOURS = {"SUCCEEDED": "#1a7f37", "FAILED": "#cf222e", "RUNNING": "#0969da", "CANCELLED": "#9a6700"}
@@ -47,6 +48,29 @@ def run_html(run: Run) -> str:
         ]
         parts.append(_table(("artifact", "type", "uri", "metadata"), told))
     return "\n".join(parts)
+
+
+def sweep_html(sweep: Sweep) -> str:
+    """A heading and the table of its runs, ranked."""
+    rows = sweep.table
+    about = f"<span style='opacity:.7'>{len(rows)} runs · {escape(sweep.id)}</span>"
+    parts = [f"<div><strong>{escape(sweep.name)}</strong> {_state(sweep.state)} {about}</div>"]
+    if sweep.error:
+        parts.append(f"<pre style='color:#cf222e'>{escape(sweep.error)}</pre>")
+    if rows:
+        told = [tuple(_cell(name, value) for name, value in row.items()) for row in rows[:SHOWN_TASKS]]
+        parts.append(_table(tuple(escape(name) for name in rows[0]), told))
+    if len(rows) > SHOWN_TASKS:
+        parts.append(f"<div>and {len(rows) - SHOWN_TASKS} more</div>")
+    return "\n".join(parts)
+
+
+def _cell(column: str, value: Any) -> str:
+    if column == "state":
+        return _state(value)
+    if value is None:
+        return "-"
+    return escape(value[:8] if column == "run" else f"{value:.6g}" if isinstance(value, float) else _text(value))
 
 
 def _state(state: str) -> str:

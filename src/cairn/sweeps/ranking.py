@@ -9,8 +9,10 @@ import msgspec
 
 from cairn.domain.runs import Run, TaskRecord
 from cairn.domain.states import RunState
-from cairn.sweeps.metrics import Address, Unspiller, better, read_metric
-from cairn.sweeps.types import Job
+from cairn.engine.runs import RunService
+from cairn.sweeps.metrics import Address, Unspiller, better, parse_address, read_metric
+from cairn.sweeps.service import SweepService
+from cairn.sweeps.types import Job, Sweep
 
 
 def parse_overrides(overrides: Iterable[str]) -> dict[str, str]:
@@ -58,6 +60,20 @@ def ranked(jobs: Sequence[Job], goals: Sequence[str]) -> list[Job]:
         best = {job.number for job in ordered if not any(_dominates(other, job, goals) for other in ordered)}
     placed = [msgspec.structs.replace(job, rank=at, best=job.number in best) for at, job in enumerate(ordered, start=1)]
     return placed + without
+
+
+def ranked_jobs(service: SweepService, runs: RunService, sweep: Sweep) -> list[Job]:
+    """Those that have a run, ranked; of a job that was decided on twice, what was decided last."""
+    made = service.runs(sweep)
+    addresses: tuple[Address, ...] = ()
+    if made and sweep.configuration.metric:
+        pipeline = runs.pipeline_of(made[0])
+        addresses = tuple(parse_address(text, pipeline) for text in sweep.configuration.metric)
+    found = {}
+    for run in made:
+        job = job_of(run, runs.services.records.tasks(run.uid), addresses, runs.services.store)
+        found[job.number] = job
+    return ranked(list(found.values()), sweep.configuration.goal)
 
 
 def _dominates(left: Job, right: Job, goals: Sequence[str]) -> bool:

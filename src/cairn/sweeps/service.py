@@ -124,6 +124,18 @@ class SweepService:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def beginning(self, id_: str) -> Iterator[None]:
+        """Held while a new sweep is driven; its directory is gone again when nothing came of it."""
+        try:
+            with self.held(id_):
+                yield
+        finally:
+            try:
+                self.get(id_)
+            except NotFound:
+                shutil.rmtree(self.directory(id_), ignore_errors=True)
+
     def tidy(self) -> None:
         """Remove the directories of sweeps that were killed before they were recorded."""
         for directory in self._directory.iterdir() if self._directory.is_dir() else ():
@@ -143,6 +155,16 @@ class SweepService:
                 return False
         except WrongState:
             return True
+
+
+def refuse_ended(sweep: Sweep, *, retry_failed: bool) -> None:
+    """Raises WrongState for a sweep that there is nothing to go on with."""
+    if sweep.state is SweepState.SUCCEEDED:
+        raise WrongState(f"sweep {sweep.id[:8]} has succeeded: there is nothing to go on with")
+    if sweep.state is SweepState.FAILED and not retry_failed and not sweep.error:
+        raise WrongState(
+            f"sweep {sweep.id[:8]} has run all of its jobs", remedy="--retry-failed runs the failed ones again"
+        )
 
 
 def _document(sweep: Sweep) -> Document:
