@@ -13,6 +13,7 @@ FEW_LINES = 3  # of a step that is no Python: beyond, its last line may be anyth
 
 _TRACE = "Traceback (most recent call last):"
 _HYDRA = "Error executing job with overrides:"  # hydra._internal.utils.run_and_report
+_HINT = "Set the environment variable HYDRA_FULL_ERROR=1"
 _RAISED = re.compile(r"[A-Za-z_][\w.]*(?::\s.*)?")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\U0010ffff]+")
@@ -43,9 +44,26 @@ def _exception(lines: list[str]) -> str:
 def _of_hydra(lines: list[str]) -> str:
     """What Hydra says of an error of its own or of `instantiate`, which it shows without a traceback."""
     begins = [number for number, line in enumerate(lines) if line.startswith(_HYDRA)]
-    said = (line for line in lines[begins[-1] + 1 :] if line.strip()) if begins else iter(())
-    first = next(said, "")
+    if not begins:
+        return _of_composing(lines)
+    first = next((line for line in lines[begins[-1] + 1 :] if line.strip()), "")
     return "" if first.strip() == _TRACE else first
+
+
+def _of_composing(lines: list[str]) -> str:
+    """What it says before there is a job: a paragraph, an empty line and a hint. Warnings go before, each with a line
+    of source that is indented by two."""
+    words = [line.rstrip() for line in lines]
+    while words and not words[-1]:
+        words.pop()
+    if len(words) < 3 or not words[-1].startswith(_HINT) or words[-2]:
+        return ""
+    paragraph: list[str] = []
+    for line in reversed(words[:-2]):
+        if not line or re.match(r"  \S", line):
+            break
+        paragraph.insert(0, line)
+    return paragraph[0] if paragraph else ""
 
 
 def _last_of_few(lines: list[str]) -> str:

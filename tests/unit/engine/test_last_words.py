@@ -7,6 +7,7 @@ import pytest
 from cairn.engine.last_words import MAX_LENGTH, last_words
 
 HYDRA = "Error executing job with overrides: ['lr=1']\n"
+HINT = "Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.\n"
 TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\n    f()\n'
 
 
@@ -23,6 +24,10 @@ TRACE = 'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\
         ("line\n" * 50, ""),
         (HYDRA + "Error locating target 'f'\nfull_key: a\n\nSet the …\n", "Error locating target 'f'"),
         (HYDRA + "\n" + TRACE + "ValueError: lr\n\nSet the environment …\n", "ValueError: lr"),
+        ("Could not override 'lr'.\nTo append use +lr=1\n    full_key: lr\n\n" + HINT, "Could not override 'lr'."),
+        ("a.py:1: UserWarning: \nold\n  @hydra.main()\nno viable\nSee https\n\n" + HINT, "no viable"),
+        ("w\n" * 9 + "\n" + HINT, "w"),
+        (HINT, HINT.strip()),
         ("a\nb\n\x1b[31mred\x1b[0m\n", "red"),
         (TRACE + "E: " + "x" * 1000 + "\n", "E: " + "x" * (MAX_LENGTH - 4) + "…"),
     ],
