@@ -38,10 +38,12 @@ class Asked(msgspec.Struct, frozen=True):
 
 _OPTIONS = (
     click.option(
-        "--config-dir", "config_dir", metavar="DIR", type=click.Path(),
+        "--config-dir", "-cd", "config_dir", metavar="DIR", type=click.Path(),
         help="Compose a configuration with Hydra from this directory: what follows PIPELINE are overrides.",
     ),
-    click.option("--config-name", "config_name", metavar="NAME", help="Its primary configuration, if not config."),
+    click.option(
+        "--config-name", "-cn", "config_name", metavar="NAME", help="Its primary configuration, if not config."
+    ),
     click.option(
         "--config-import", "config_imports", metavar="FILE|MODULE", multiple=True,
         help="Python that registers structured configs or resolvers, imported first. Repeatable.",

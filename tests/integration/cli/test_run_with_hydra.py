@@ -291,3 +291,9 @@ def test_what_could_never_run_is_refused_before_anything_is_recorded(work, said,
     assert done.status == 2
     assert told in done.err
     assert work("runs", "list").out == work("schedules", "list").out == ""
+
+
+def test_the_short_options_are_hydra_s_own(work):
+    (work.work / "conf/other.yaml").write_text("a: 1\n")
+    shown = work("run", "pipeline.yaml", "-cd", "conf", "-cn", "other", "a=2", "--cfg", "job")
+    assert (shown.status, shown.out) == (0, "a: 2\n")
