@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 import xxhash
 
@@ -49,6 +47,8 @@ def _told_apart(command: tuple[str, ...]) -> tuple[object, ...]:
     """With a program of Cairn's own by its protocol, in a list, which no word of a command is."""
     if command[:2] != ("python3", "-c") or len(command) != 3:
         return command
+    import hashlib  # OpenSSL's start is a hundredth of a run's time: only for a command that may be ours
+
     carried = hashlib.sha256(command[2].encode(errors="surrogatepass")).hexdigest()
     return (*command[:2], [CARRIED[carried]]) if carried in CARRIED else command
 

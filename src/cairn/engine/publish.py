@@ -16,7 +16,6 @@ from cairn.domain.states import ExitReason
 from cairn.domain.values import ParameterType, Value
 from cairn.engine.custom_paths import bring
 from cairn.engine.driver import Attempt
-from cairn.engine.last_words import last_words
 from cairn.engine.ports import ArtifactStore
 from cairn.engine.resolve import coerce
 from cairn.engine.services import Services
@@ -46,6 +45,8 @@ def check_exit(ended: Exit, directory: str) -> None:
         case ExitReason.EXITED if ended.code == 0:
             return
         case ExitReason.EXITED:
+            from cairn.engine.last_words import last_words  # its expressions: only for a step that failed
+
             said = last_words(directory)
             status = ended.message or f"the step exited with status {ended.code}"
             raise StepError(f"{status}: {said}" if said else status)

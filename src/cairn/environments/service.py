@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import xxhash
@@ -14,7 +14,7 @@ import xxhash
 from cairn.config.home import Home
 from cairn.config.settings import EnvironmentsSettings
 from cairn.engine.ports import Environment, EnvironmentPlan, LightweightCall
-from cairn.environments import compilation, elsewhere, interpreters, program_files, snapshots, step_variables
+from cairn.environments import compilation, interpreters, snapshots, step_variables
 from cairn.environments.building import Builder
 from cairn.environments.catalogue import READY, BuiltRecord, Catalogue
 from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, recognise
@@ -25,6 +25,9 @@ from cairn.environments.specification import HostSpec, ProjectSpec, UvSpec
 from cairn.environments.uv_command import Progress
 from cairn.errors import ConfigurationError, EnvironmentBuildError, NoContainerEngine, UnsupportedFeature
 from cairn.spec.types import ContainerSpec
+
+if TYPE_CHECKING:
+    from cairn.environments.elsewhere import Portability
 
 
 class UvEnvironments:
@@ -122,21 +125,29 @@ class UvEnvironments:
         spec = self.specification(version, Install(packages=(package,)))
         return self._find_built(spec.key) or self._build_and_hold(spec, progress)
 
-    def portability(self, container: ContainerSpec, images: Sequence[tuple[str, str]]) -> elsewhere.Portability:
+    def portability(self, container: ContainerSpec, images: Sequence[tuple[str, str]]) -> Portability:
         """What of a step holds on this machine only. Builds nothing."""
+        from cairn.environments import elsewhere
+
         return elsewhere.portability(container, images)
 
-    def image_portability(self, image: str, images: Sequence[tuple[str, str]]) -> elsewhere.Portability:
+    def image_portability(self, image: str, images: Sequence[tuple[str, str]]) -> Portability:
+        from cairn.environments import elsewhere
+
         return elsewhere.image_portability(image, images)
 
     def code_digest(
         self, directory: Path, patterns: Sequence[str], others: Iterable[Path], outputs: Iterable[Path]
     ) -> str:
         """Of the files that a program of the user's is made of: `program_files.code_digest`."""
+        from cairn.environments import program_files
+
         return program_files.code_digest(directory, patterns, others, outputs=(*outputs, self._home))
 
     def packages_digest(self) -> str:
         """Of this interpreter and the distributions that it finds."""
+        from cairn.environments import program_files
+
         return program_files.packages_digest()
 
     def specification(self, python: str, install: Install, variables: tuple[tuple[str, str], ...] = ()) -> UvSpec:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from os import PathLike, fspath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,17 +19,19 @@ from cairn.spec import definitions
 from cairn.spec.checks import check_pipeline
 from cairn.spec.coercion import coerce
 from cairn.spec.completion import complete
-from cairn.spec.custom_jobs import StepJob
 from cairn.spec.documents import MAX_BYTES, canonical, parse_documents, read_text
-from cairn.spec.job_launchers import read_jobs
 from cairn.spec.platform import Platform, read_platform
 from cairn.spec.reader import Bad, nearest, read, shown
 from cairn.spec.tasks import dag
 from cairn.spec.types import ComponentSpec, DagSpec, Pipeline, PlatformSpec
 
+if TYPE_CHECKING:
+    from cairn.spec.custom_jobs import StepJob
+
 MAX_TASKS = 20_000
 MAX_COMPONENTS = 20_000
 _VERSION = re.compile(r"2\.(0\.0|1\.[0-9]+)$")
+_LAUNCHERS = "google_cloud_pipeline_components."  # in the command of one: `job_launchers` looks closer
 _NEWER = re.compile(r"([0-9]+)\.([0-9]+)")
 _POLICY = {
     "PIPELINE_FAILURE_POLICY_FAIL_SLOW": "slow",
@@ -125,7 +127,7 @@ class _Loader:
         if len(name) > 255 or not name.isprintable():
             raise Bad(f"{shown(name)} is no name for a pipeline", "pipelineInfo", "name")
         platform = self._platform()
-        self.jobs = read_jobs(self.spec)
+        self.jobs = self._jobs()
         self.warnings += [warning for job in self.jobs.values() for warning in job.warnings]
         components = self._components(platform)
         root = self._root()
@@ -161,6 +163,17 @@ class _Loader:
 
     def _default_root(self) -> str:
         return str(self._runtime().get("gcsOutputDirectory") or self.spec.get("defaultPipelineRoot", ""))
+
+    def _jobs(self) -> dict[str, StepJob]:
+        """By component. What reads them takes a while to import, and few pipelines have any."""
+        commands = [executor.get("container", {}).get("command") or [""] for executor in self.executors.values()]
+        if not any("customJob" in executor for executor in self.executors.values()) and not any(
+            _LAUNCHERS in command[-1] for command in commands
+        ):
+            return {}
+        from cairn.spec.job_launchers import read_jobs
+
+        return read_jobs(self.spec)
 
     def _version(self) -> None:
         version = self.spec.get("schemaVersion", "")
