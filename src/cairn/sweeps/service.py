@@ -87,16 +87,18 @@ class SweepService:
         raise Conflict(f"sweep {sweep.id} is changed by others all the time", remedy="try again")
 
     def runs(self, sweep: Sweep) -> list[Run]:
-        """Every run that it has made, by the jobs' numbers; of two with one number, the older first."""
-        found: list[Run] = []
+        """Every run that it has made, by the jobs' numbers; of two with one number, the older first. A clone of one,
+        which has its label, is none of them."""
+        found: list[tuple[int, Run]] = []
         token = ""
         where = Comparison(("labels", LABEL), "=", sweep.id)
         while True:
             page, token = self.records.page_runs(projects=(sweep.project,), where=where, token=token, limit=_PAGE)
-            found += page
+            own = [run for run in page if run.configuration is not None and run.configuration.sweep == sweep.id]
+            found += [(run.configuration.job, run) for run in own if run.configuration is not None]
             if not token:
                 break
-        return sorted(found, key=lambda run: (run.configuration.job if run.configuration else -1, run.create_time))
+        return [run for _, run in sorted(found, key=lambda one: (one[0], one[1].create_time))]
 
     def delete(self, sweep: Sweep) -> None:
         """Its runs stay. Raises WrongState while a process drives it."""

@@ -200,6 +200,10 @@ def test_a_backup_holds_sweeps_and_what_sweepers_wrote_and_they_resume_elsewhere
     assert resumed.status == 0, resumed.err
     assert resumed.json["counts"] == {"SUCCEEDED": 2}
     assert sweep.executions("load", "score 1 0.1", "score 13 0.1") == {"load": 1, "score 1 0.1": 1, "score 13 0.1": 2}
+    again = other("runs", "clone", resumed.json["best"], "x=3", "--json")
+    assert again.status == 0, again.err
+    ranked = other("sweeps", "show", id_, "--json").json
+    assert [run["run_id"] for run in ranked["runs"]] == [run["run_id"] for run in resumed.json["runs"]], "no clone"
     elsewhere = other("runs", "delete", *(run["run_id"] for run in resumed.json["runs"]), "--yes")
     assert elsewhere.status == 0, elsewhere.err
     shown = other("sweeps", "show", id_)

@@ -185,6 +185,7 @@ def clone(
 ) -> int:
     """Run the pipeline of RUN again, with its parameters and settings but for what is given here."""
     from cairn.domain.runs import Submission
+    from cairn.sweeps.types import LABEL as SWEEP_LABEL
 
     with opened() as cairn:
         run = options.find_run(cairn, reference)
@@ -200,7 +201,7 @@ def clone(
             project=run.project,
             location=run.location,
             job_id=job_id,
-            labels=run.labels,
+            labels={name: value for name, value in run.labels.items() if name != SWEEP_LABEL},
             source=run.source,
             pipeline_root=run.pipeline_root,
             input_artifacts=run.input_artifacts,
