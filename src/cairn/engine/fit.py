@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from cairn.domain.resources import Capacity, Resources
 from cairn.errors import UnsupportedFeature
-from cairn.spec.machine_types import machine_type
 from cairn.spec.quantities import parse_count, parse_cpu, parse_memory
 from cairn.spec.types import ResourceSpec
 
@@ -23,6 +22,8 @@ def resources_of(spec: ResourceSpec, resolve: Callable[[str], str]) -> Resources
     if kind and not count and not spec.accelerator_count:
         count = 1
     if spec.machine_type:
+        from cairn.spec.machine_types import machine_type  # its tables take a while, and few steps name a machine
+
         machine = machine_type(resolve(spec.machine_type))
         cpu, memory = cpu or machine.cpu_millis, memory or machine.memory_mib << 20
         if not kind and not count:
