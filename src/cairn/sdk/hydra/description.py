@@ -61,10 +61,17 @@ def _configuration(
     which = config_name if config_name is not None else program.config_name
     if not program.known and config_dir is None:
         raise ConfigurationError(
-            "has no @hydra.main whose config_path and config_name can be read",
+            "has no @hydra.main",
             place=str(program.file),
             remedy="give config_dir= and config_name=",
         )
+    for name, chosen in (("config_path", config_dir), ("config_name", config_name)):
+        if name in program.unread and chosen is None:
+            raise ConfigurationError(
+                f"{name}={program.unread[name]} of its @hydra.main is known only when it runs",
+                place=str(program.file),
+                remedy=f"give {'config_dir=' if name == 'config_path' else 'config_name='}",
+            )
     flags: list[str] = []
     if program.known and where is not None and where != program.config_dir:
         if not where.is_relative_to(program.project):

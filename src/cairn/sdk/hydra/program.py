@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cairn.errors import ConfigurationError
+from cairn.sdk.hydra.expressions import Unknown, value_of
 
 
 @dataclass(frozen=True)
 class Program:
     """`words` are what follows `python`, from the directory `project`. `config_dir` is absolute, or None for a program
-    without one; `config_name` None for one without a primary config."""
+    without one; `config_name` None for one without a primary config. `unread` are those of the two that are known only
+    when the program runs, as the source has them."""
 
     file: Path
     project: Path
     words: tuple[str, ...]
     config_dir: Path | None
     config_name: str | None
-    known: bool  # whether @hydra.main could be read
+    known: bool  # whether it has a @hydra.main
+    unread: dict[str, str]
 
 
 def find_program(program: str, module: str, project: str | os.PathLike[str] | None, base: Path) -> Program:
@@ -39,12 +42,10 @@ def find_program(program: str, module: str, project: str | os.PathLike[str] | No
         if not file.is_relative_to(root):
             raise ConfigurationError(f"does not lie in the project {root}", place=str(file))
         words = (file.relative_to(root).as_posix(),)
-    said = _hydra_main(file)
-    path = said.get("config_path", None)
-    known = "config_name" in said or "config_path" in said
-    directory = (file.parent / path) if isinstance(path, str) and "://" not in path else None
-    name = said.get("config_name")
-    return Program(file, root, words, directory and directory.resolve(), name, known)
+    said, unread = _hydra_main(file)
+    path = said.get("config_path")
+    directory = (file.parent / path).resolve() if path is not None else None
+    return Program(file, root, words, directory, said.get("config_name"), bool(said or unread), unread)
 
 
 def _module_file(module: str, root: Path) -> Path:
@@ -62,8 +63,8 @@ def _module_file(module: str, root: Path) -> Path:
     )
 
 
-def _hydra_main(file: Path) -> dict[str, str | None]:
-    """The arguments of hydra.main that are literals: {} where it is not called, or they cannot be read."""
+def _hydra_main(file: Path) -> tuple[dict[str, str | None], dict[str, str]]:
+    """The arguments of hydra.main, and those that only a run can tell: two times {} where it is not called."""
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError, OSError) as error:
@@ -71,8 +72,8 @@ def _hydra_main(file: Path) -> dict[str, str | None]:
     names = _names_of_main(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
-            return _literals(node)
-    return {}
+            return _arguments(node, tree, file)
+    return {}, {}
 
 
 def _names_of_main(tree: ast.Module) -> set[str]:
@@ -86,12 +87,17 @@ def _names_of_main(tree: ast.Module) -> set[str]:
     return names
 
 
-def _literals(call: ast.Call) -> dict[str, str | None]:
+def _arguments(call: ast.Call, tree: ast.Module, file: Path) -> tuple[dict[str, str | None], dict[str, str]]:
     named = dict(zip(("config_path", "config_name"), call.args, strict=False))
     named |= {one.arg: one.value for one in call.keywords if one.arg}
     found: dict[str, str | None] = {}
+    unread: dict[str, str] = {}
     for name in ("config_path", "config_name"):
-        value = named.get(name, ast.Constant(None))
-        if isinstance(value, ast.Constant) and (value.value is None or isinstance(value.value, str)):
-            found[name] = value.value
-    return found
+        expression = named.get(name, ast.Constant(None))
+        try:
+            found[name] = value_of(expression, tree, file)
+        except Unknown:
+            unread[name] = ast.unparse(expression)
+        if name == "config_path" and "://" in (found.get(name) or ""):  # a package's: pkg://acme.conf
+            unread[name] = repr(found.pop(name))
+    return found, unread
