@@ -59,6 +59,27 @@ def test_defaults_stand_in_the_pipeline_where_kfp_can_hold_them(compiled):
     assert "cairn" not in document["deploymentSpec"]["executors"]["exec-train"]["container"]["command"][0]
 
 
+def test_a_pipeline_takes_its_defaults_from_its_components(compiled):
+    path, _ = compiled(
+        """
+import cairn.hydra, pipeline as project
+from kfp import dsl
+train = cairn.hydra.component(
+    str(project.HERE / "train/main.py"), name="train", image="acme/train:1", inputs=["train.*"],
+    input_artifacts={"data.dir": dsl.Dataset}, output_artifacts={"out.model": dsl.Model},
+)
+@dsl.pipeline(name="short")
+def pipeline(data: str, train_lr: float = train.defaults["train_lr"]):
+    dataset = dsl.importer(artifact_uri=data, artifact_class=dsl.Dataset)
+    train(train_lr=train_lr, data_dir=dataset.output)
+"""
+    )
+    document = next(yaml.safe_load_all(path.read_text()))
+    assert document["root"]["inputDefinitions"]["parameters"]["train_lr"]["defaultValue"] == 0.1
+    offered = document["components"]["comp-train"]["inputDefinitions"]["parameters"]
+    assert set(offered) == {"train_lr", "train_epochs", "train_big", "train_name", "hydra_exact"}
+
+
 REFUSED = {
     "train(data_dir=d, train_lr='fast')": "float is wanted",
     "train(data_dir=d, model_names={1: 2})": "the key 1 is no text",

@@ -45,13 +45,14 @@ def component(
     `project`: the folder that the image holds and works in; by default the program's own. Relative paths start from the
     file that calls this. `config_dir` and `config_name` are read from the program's @hydra.main where they are not
     given. `overrides` are Hydra's, used for composing here and given to the program. `inputs` are the keys offered:
-    "train.lr" (its type and default as composed), {"optimizer": dict}, Key(…). `input_artifacts` and
-    `output_artifacts` map keys to classes of kfp.dsl: the key holds the path. `output_parameters` map keys to types:
-    the key holds the path of the file that the program writes the value to. `imports`: files of the project, or
-    modules, that register structured configs. `directory`: where an image keeps the program, if not in its working
-    directory.
+    "train.lr" (its type and default as composed), "train.*" (each of its keys), {"optimizer": dict}, Key(…).
+    `input_artifacts` and `output_artifacts` map keys to classes of kfp.dsl: the key holds the path.
+    `output_parameters` map keys to types: the key holds the path of the file that the program writes the value to.
+    `imports`: files of the project, or modules, that register structured configs. `directory`: where an image keeps the
+    program, if not in its working directory.
 
-    Returns a kfp.dsl container component: call it in a @dsl.pipeline. Raises ConfigurationError, with Hydra's words.
+    Returns a kfp.dsl container component: call it in a @dsl.pipeline. Its `defaults` are the composed values by
+    input, for the pipeline's own parameters. Raises ConfigurationError, with Hydra's words.
     """
     base, caller = _caller()
     described = describe(
@@ -117,6 +118,7 @@ def _build(described: Description, name: str, image: str, description: str, call
     made = dsl.container_component(container)
     made.__class__ = _exact_class(type(made))
     made.hydra_inputs = {one.name: one for one in described.inputs}
+    made.defaults = {one.name: one.default for one in described.inputs if one.default is not ...}
     if caller:
         container.__code__ = container.__code__.replace(co_filename=caller)  # whose component it is
     return made

@@ -61,6 +61,19 @@ class Composition:
         found = at._get_node(last, validate_access=False) if isinstance(at, DictConfig) and not _closed(at) else None
         return None if found is None else _read(found, at, last)
 
+    def inside(self, key: str) -> list[str]:
+        """The keys of the mapping at `key`, "" for all of it. Raises ConfigurationError for what is none."""
+        from omegaconf import DictConfig
+
+        at = self.config
+        for part in key.split(".") if key else ():
+            at = at._get_node(part, validate_access=False) if isinstance(at, DictConfig) and not _closed(at) else None
+        if at is None:
+            raise self.unknown(key)
+        if not isinstance(at, DictConfig) or _closed(at):
+            raise ConfigurationError(f"{key} is no mapping, so {key}.* is nothing", place=self.place)
+        return [str(name) for name in at]
+
     def unknown(self, key: str) -> ConfigurationError:
         known = sorted(_paths(self.config))
         near = get_close_matches(key, known, n=3, cutoff=0.5) or [

@@ -11,7 +11,7 @@ from typing import Any
 from cairn.errors import ConfigurationError
 from cairn.sdk.hydra.composition import composing
 from cairn.sdk.hydra.inputs import Input, check_path_key, input_of
-from cairn.sdk.hydra.keys import Key, check_apart
+from cairn.sdk.hydra.keys import Key, check_apart, expanded
 from cairn.sdk.hydra.overrides import Overrides, read_overrides
 from cairn.sdk.hydra.program import Program, find_program
 
@@ -44,10 +44,12 @@ def describe(
     found = find_program(program, module, project, base)
     given = read_overrides(overrides)
     where, which, flags = _configuration(found, config_dir, given.name or config_name, base)
-    check_apart([key for keys in asked.values() for key in keys])
     with composing(where, which, given.words, imports, found.project) as composition:
+        others = [key for name, keys in asked.items() if name != "inputs" for key in keys]
+        asked = {**asked, "inputs": expanded(asked["inputs"], others, composition.inside)}
+        check_apart([*asked["inputs"], *others])
         offered = [input_of(key, composition) for key in asked["inputs"]]
-        for key in (*asked["input_artifacts"], *asked["output_artifacts"], *asked["output_parameters"]):
+        for key in others:
             check_path_key(key, composition)
     spec = _spec(found, flags, given, offered, asked, directory)
     return Description(offered, asked["input_artifacts"], asked["output_artifacts"], asked["output_parameters"], spec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -45,6 +45,32 @@ class Key:
 Keys: TypeAlias = Iterable["str | Key | Mapping[str, Any]"] | Mapping[str, Any]
 
 
+def is_pattern(key: str) -> bool:
+    """`train.*` is every key of `train`, and `*` every one at the top."""
+    return key == "*" or key.endswith(".*")
+
+
+def expanded(keys: Iterable[Key], named: Iterable[Key], inside: Callable[[str], Iterable[str]]) -> list[Key]:
+    """`keys` with what patterns stand for. What is named by itself, or has such a key in it, is left to that.
+
+    `inside`: the keys of a mapping of the configuration, "" for the top.
+    """
+    keys = list(keys)
+    said = [key.key.removeprefix("+") for key in (*keys, *named) if not is_pattern(key.key)]
+    found: list[Key] = []
+    for key in keys:
+        if not is_pattern(key.key):
+            found.append(key)
+            continue
+        above = key.key.removesuffix("*")
+        for name in inside(above.removesuffix(".")):
+            path = above + name
+            if not any(one == path or one.startswith(path + ".") for one in said):
+                said.append(path)
+                found.append(Key().named(path))
+    return found
+
+
 def keys_of(asked: Keys, argument: str) -> list[Key]:
     """A list of keys, of Key, and of mappings key → type or Key. Raises ConfigurationError."""
     if isinstance(asked, str):
@@ -57,7 +83,7 @@ def keys_of(asked: Keys, argument: str) -> list[Key]:
         elif isinstance(entry, Key):
             found.append(entry.named(entry.key))
         elif isinstance(entry, str):
-            found.append(Key().named(entry))
+            found.append(Key(key=entry) if is_pattern(entry) else Key().named(entry))
         else:
             raise ConfigurationError(
                 f"{entry!r} is no key", place=argument, remedy='write "train.lr" or {"train.lr": float}'

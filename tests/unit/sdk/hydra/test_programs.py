@@ -47,6 +47,43 @@ def test_types_and_defaults_are_those_of_the_composed_configuration(usual):
     assert offered["model_later"].required
 
 
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        (["train.*"], "train_lr train_epochs train_name"),
+        (["optimizer.*"], "optimizer_kind optimizer_momentum optimizer_nested"),
+        (["train.*", {"train.lr": float}], "train_epochs train_name train_lr"),
+        (["data.*", "data.*", "optimizer.nested.*"], "data_root data_dir optimizer_nested_a optimizer_nested_b"),
+        (["*", "model.layers", "train.lr"], "optimizer data escaped model_layers train_lr"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_star_stands_for_the_keys_that_are_not_named_by_themselves(usual, asked, names):
+    described = usual.describe(inputs=asked, output_parameters={"out": str})
+    assert [one.name for one in described.inputs] == names.split()
+
+
+def test_what_a_star_stands_for_is_given_to_the_program(usual):
+    described = usual.describe(inputs=["train.*", {"+more": int}])
+    got = usual.run(described, {"train_lr": 0.5, "train_epochs": 4.0, "more": 2})
+    assert (got["train"], got["more"]) == ({"lr": 0.5, "epochs": 4, "name": "x"}, 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["trian.*"], "no key trian; the nearest are train"),
+        (["train.lr.*"], "train.lr is no mapping"),
+        (["model.*"], r'say it: {"model.later": float}'),
+        (["tr*"], "has no key tr*"),
+    ],
+)
+def test_a_star_that_stands_for_nothing_is_refused(usual, asked, words):
+    with pytest.raises(ConfigurationError) as refused:
+        usual.describe(inputs=asked)
+    assert words in f"{refused.value} {refused.value.remedy}"
+
+
 def test_a_mapping_is_replaced_and_not_merged(usual):
     got = usual.run(usual.describe(inputs=["optimizer", "train.lr"]), {"optimizer": {"nested": {"c": {}}, "kind": []}})
     assert got["optimizer"] == {"nested": {"c": {}}, "kind": []}
