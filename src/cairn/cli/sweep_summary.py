@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cairn.cli import output, words
 from cairn.cli.summary import number as as_number
 from cairn.cli.tables import table
+from cairn.domain.states import RunState
 from cairn.sweeps.ranking import ranked_jobs
 from cairn.sweeps.types import SweepState
 
@@ -61,6 +62,11 @@ def tell_table(sweep: Sweep, jobs: list[Job], *, limit: int = 0) -> None:
         output.note(f"and {len(jobs) - len(shown)} more: cairn sweeps show {sweep.id[:8]}")
     if not metrics and jobs:
         output.note("not ranked: name a metric in the configuration, cairn.sweep.metric (STEP.METRIC, or an output)")
+    succeeded = [job for job in jobs if job.state == RunState.SUCCEEDED]
+    for at, metric in enumerate(metrics if succeeded else ()):
+        if all(_padded(job, len(metrics))[at] is None for job in succeeded):
+            shown_by = f"`cairn runs show {succeeded[0].run_id[:8]}` shows what there is"
+            output.warn(f"no run has a metric {metric}, so nothing is ranked by it: {shown_by}")
 
 
 def tell_csv(sweep: Sweep, jobs: list[Job]) -> None:

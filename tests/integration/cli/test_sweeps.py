@@ -208,3 +208,11 @@ def test_a_backup_holds_sweeps_and_what_sweepers_wrote_and_they_resume_elsewhere
     assert elsewhere.status == 0, elsewhere.err
     shown = other("sweeps", "show", id_)
     assert shown.status == 0 and "no runs yet" in shown.out + shown.err
+
+
+def test_a_metric_that_no_run_has_is_told(sweep):
+    done = sweep("x=2,3", "cairn.sweep.metric=[score.accuracy,score.acc]", "cairn.sweep.goal=null", as_json=False)
+    assert done.status == 0, done.err
+    assert "warning: no run has a metric score.acc, so nothing is ranked by it: `cairn runs show" in done.err
+    assert "metric score.accuracy" not in done.err
+    assert "no run has a metric score.acc" in sweep.cli("sweeps", "show", "latest").err
