@@ -242,6 +242,20 @@ def test_a_run_without_cache_neither_waits_nor_is_waited_for(cairn: Cairn, trace
     assert lines(trace) == ["x"] * 3
 
 
+def test_another_projects_result_is_not_taken(cairn: Cairn, trace: Path) -> None:
+    spec = sweep(f"echo x >> {trace}; sleep 0.2")
+    engine = cairn.engine()
+    runs = [
+        cairn.runs.submit(spec, Submission(parameters={}, settings=RunSettings(images=HOST), project=project))
+        for project in ("mine", "yours", "mine")
+    ]
+    for run in runs:
+        cairn.runs.take(engine, run)
+    finish(engine)
+    assert lines(trace) == ["x"] * 2
+    assert [task.cached for run in runs for task in cairn.records.tasks(run.uid)] == [False, False, True]
+
+
 def test_equal_steps_of_one_run_do_not_wait_for_each_other(cairn: Cairn, trace: Path) -> None:
     """As KFP has it; another run's take what they have made."""
     command = (
