@@ -2,15 +2,21 @@
 
 import base64
 import json
+import sys
 import zlib
+from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from cairn.api.vertex.pipeline_job_request import configuration_of
 from cairn.domain.configuration import Configuration, RunConfiguration, ScheduleConfiguration
 from cairn.domain.runs import RunSettings, Submission
 from cairn.errors import InputRefused
 from cairn.spec.load import load_text
+from cairn.submit import clients
 from cairn.submit.limits import Subject
 from cairn.submit.requests import request_of
 from cairn.submit.targets import Kind, Target
@@ -116,3 +122,22 @@ def test_cron_of_kubeflow_begins_with_seconds():
     schedule = ScheduleConfiguration(cron="30 3 * * 1", max_concurrent=2)
     assert request(KUBEFLOW, schedule=schedule).schedule["cron"] == "0 30 3 * * 1"
     assert request(VERTEX, schedule=schedule).schedule == {"cron": "30 3 * * 1", "max_concurrent": 2}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    )
+)
+@example(["é😀", "\\😀", "\\ud83d\\ude00", "1e+22 \\", 1e22, -5e-324, 1.5e300, "\u2028\x00\ufeff"])
+def test_a_reader_of_yaml_is_given_every_value_as_it_is(document):
+    sys.path.insert(0, str(Path(clients.__file__).parent))
+    try:
+        from cairn.submit.clients.vertex_jobs import as_yaml
+    finally:
+        del sys.path[0]
+    text = as_yaml({"value": document})
+    assert text.isascii()
+    assert repr(yaml.safe_load(text)) == repr({"value": document})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 from typing import Any
@@ -30,6 +31,9 @@ _ENDS = {
     "PIPELINE_STATE_CANCELLED": CANCELLED,
 }
 _LOGIN = "log in with `gcloud auth application-default login`, or give --credentials FILE"
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[\d.]+e[+-]\d+')
+_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\\\")
 
 _ALLOWED = (
     "ask for roles/aiplatform.user in the project, and to act as the service account; "
@@ -133,8 +137,8 @@ def _connect(aiplatform: Any, request: dict[str, Any]) -> None:
 
 def _job(aiplatform: Any, request: dict[str, Any], folder: str) -> Any:
     path = os.path.join(folder, "pipeline.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(request["pipeline"], file)
+    with open(path, "w", encoding="ascii") as file:
+        file.write(as_yaml(request["pipeline"]))
     return aiplatform.PipelineJob(
         display_name=request["display_name"],
         template_path=path,
@@ -147,6 +151,24 @@ def _job(aiplatform: Any, request: dict[str, Any], folder: str) -> Any:
         labels=request.get("labels") or None,
         failure_policy=request.get("failure_policy") or None,
     )
+
+
+def as_yaml(document: Any) -> str:
+    """JSON for a reader of YAML 1.1, which is what takes it: a surrogate pair is two characters there, 1e+22 text."""
+
+    def one(token: re.Match[str]) -> str:
+        text = token[0]
+        if text[0] == '"':
+            return _PAIR.sub(_character, text)
+        return text if "." in text else text.replace("e", ".0e")
+
+    return _TOKEN.sub(one, json.dumps(document))
+
+
+def _character(found: re.Match[str]) -> str:
+    if not found[1]:
+        return found[0]
+    return f"\\U{0x10000 + ((int(found[1], 16) - 0xD800) << 10) + int(found[2], 16) - 0xDC00:08x}"
 
 
 def _submit(aiplatform: Any, request: dict[str, Any], job: Any) -> None:
