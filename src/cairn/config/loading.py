@@ -16,14 +16,16 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-from hydra._internal.config_repository import IConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobRuntime, setup_globals
+from hydra.errors import MissingConfigException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from hydra.version import VersionBase, setbase
@@ -98,6 +100,14 @@ class _Recording(TemplateLoader):
         self.once = _ReadOnce(config_search_path, again=again)
         self.repository = self.once
         self.again = again
+        self.searched: IConfigRepository = self.once  # with what `hydra.searchpath` adds
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        parsed, repo = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        self.searched = repo
+        return parsed, repo
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         self.files = tuple(_files(defaults, repo))
@@ -159,9 +169,24 @@ class Loader:
             warnings.simplefilter("always")
             config = self.latest = self.loaded(overrides, multirun=multirun)
             self.warnings = tuple(dict.fromkeys(str(one.message) for one in warned))
+            if not multirun:
+                self._refuse_passed_over(config, overrides)
             if like is not None:
                 OmegaConf.copy_cache(from_config=like, to_config=config)
             return config
+
+    def _refuse_passed_over(self, config: DictConfig, overrides: Sequence[str]) -> None:
+        """An override of an `optional` group by an option that there is not: Hydra says nothing of it."""
+        choices = config.hydra.runtime.choices
+        for override in overrides:
+            key = override.lstrip("+").partition("=")[0]
+            chosen = choices.get(key) if not override.startswith("~") else None
+            group = key.partition("@")[0]
+            for option in [chosen] if isinstance(chosen, str) else chosen or ():
+                if not self.loader.searched.config_exists(f"{group}/{option}"):
+                    told = f"Could not find '{group}/{option}', which Hydra passes over, as the group is optional"
+                    options = self.loader.searched.get_group_options(group)
+                    raise MissingConfigException(told, f"{group}/{option}", options)
 
     def loaded(self, overrides: Sequence[str], *, multirun: bool = False) -> DictConfig:
         """Raises what Hydra raises."""

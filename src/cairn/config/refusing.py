@@ -43,6 +43,7 @@ _INTERPOLATION = re.compile(r"\$\{([.\w\-\[\]]+)\}")
 _MISSING = re.compile(r"Missing mandatory value: (\S+)")
 _VARIABLE = re.compile(r"Environment variable '([^']+)' not found")
 _SEARCHED = re.compile(r"provider=hydra\.searchpath[^,]*, path=file://(.+)")
+_LISTED = re.compile(r"Did you mean to override one of ([^?]+)\?")
 _NOISE = re.compile(r"\s*(?:object_type=|full_key: *$)")
 _OVERRIDE = re.compile(r"^(?:~|\+{1,2})?([^=@]*)(?:@[^=]*)?(?:=(.*))?$", re.DOTALL)
 
@@ -189,6 +190,9 @@ def _nearest_keys(error: Exception, message: str, override: str, loader: Loader,
         return ""
     key = match.group(1)
     others = [one for one in overrides if one != override]
+    if elsewhere := _LISTED.search(message):  # the group, but in another package
+        meant = (f"{one.strip()}={match.group(2)}" for one in elsewhere.group(1).split(","))
+        return f"did you mean {' or '.join(meant)}?"
     if "No match in the defaults list" in message:
         chosen = _choices(loader, others)
         listed = _choice(key, chosen, "its groups are") if chosen else "it has none"

@@ -244,3 +244,25 @@ def test_what_is_no_plain_text_gets_no_such_advice(tmp_path):
     for override in ("a=range(1", "a={b:1", "a=[1", "a='it", "--a='3"):
         assert "quoted" not in refused(tmp_path, {"config.yaml": "a: 1\n"}, [override])[0].remedy
     assert refused(tmp_path, {"config.yaml": "a: 1\n"}, ["a"])[0].remedy == "write NAME=VALUE"
+
+
+def test_an_option_that_is_none_of_an_optional_group_is_refused(tmp_path):
+    files = {
+        "config.yaml": "defaults:\n  - _self_\n  - optional experiment: none_yet\n  - optional more@x.y: null\n",
+        "experiment/big.yaml": "# @package _global_\na: 1\n",
+        "more/one.yaml": "c: 1\n",
+    }
+    error, place = refused(tmp_path, files, ["experiment=bgi"])
+    assert (place, error.remedy) == ("config.yaml: experiment=bgi", "did you mean big? there is big")
+    assert error.message.startswith("Could not find 'experiment/bgi', which Hydra passes over")
+    assert refused(tmp_path, files, ["more@x.y=two"])[1] == "config.yaml: more@x.y=two"
+    chosen = ["experiment=big", "more@x.y=one"]
+    assert compose(tmp_path, "config", chosen).values == {"a": 1, "x": {"y": {"c": 1}}}
+    assert compose(tmp_path, "config", ["experiment=big.yaml"]).values == {"a": 1}
+    assert compose(tmp_path).values == {}, "what a file says of it is as Hydra has it"
+
+
+def test_a_group_that_stands_in_other_packages_is_told_with_them(tmp_path):
+    files = {"config.yaml": "defaults:\n  - db@src: one\n  - db@dst: one\n", "db/one.yaml": "a: 1\n"}
+    error, place = refused(tmp_path, files, ["db=one"])
+    assert (place, error.remedy) == ("config.yaml: db=one", "did you mean db@dst=one or db@src=one?")
