@@ -27,7 +27,7 @@ from cairn.spec.types import (
     Pipeline,
     PlatformSpec,
 )
-from cairn.submit.documents import custom_jobs
+from cairn.submit.documents import custom_jobs, pipeline_documents
 from cairn.submit.targets import Kind, Target
 
 if TYPE_CHECKING:
@@ -209,6 +209,7 @@ def _steps(cairn: Cairn, found: Findings, subject: Subject) -> None:
     settings, kind = subject.submission.settings, subject.target.kind
     images = [(mapping.pattern, mapping.target) for mapping in settings.images]
     jobs = custom_jobs(subject.pipeline)
+    _, beside = pipeline_documents(subject.pipeline)
     for name in used_components(subject.pipeline):
         component = subject.pipeline.components[name]
         place = f"step {name.removeprefix('comp-')}"
@@ -218,10 +219,15 @@ def _steps(cairn: Cairn, found: Findings, subject: Subject) -> None:
         if isinstance(component.executor, CustomJobSpec):
             for image in _job_images(component.executor.custom_job):
                 _portable(found, place, cairn.environments.image_portability(image, images), kind)
+            if kind is Kind.CAIRN:
+                found.refuse(place, component.executor.refusal, component.executor.remedy)
         if kind is Kind.KUBEFLOW and name in jobs:
             found.refuse(place, "is a custom job of Vertex AI, which Kubeflow Pipelines does not run")
         if kind is not Kind.KUBEFLOW:
             _platform(found, place, component, kind)
+            # A custom job's time-out is part of it, and is sent.
+            if component.platform.active_deadline_seconds and beside and name not in jobs:
+                found.warn(place, f"its time-out of {component.platform.active_deadline_seconds} s is not sent")
     if subject.pipeline.workspace is not None and kind is not Kind.KUBEFLOW:
         found.refuse("workspace", f"{kind.spoken} is not told of one", _by_kubeflow(kind))
     if kind is Kind.KUBEFLOW:
@@ -271,8 +277,6 @@ def _platform(found: Findings, place: str, component: ComponentSpec, kind: Kind)
     if wants:
         message = f"wants {', '.join(wants)} of Kubernetes, which {kind.spoken} is not told of"
         found.refuse(place, message, _by_kubeflow(kind))
-    if platform.active_deadline_seconds:
-        found.warn(place, f"its time-out of {platform.active_deadline_seconds} s is not sent")
 
 
 def _by_kubeflow(kind: Kind) -> str:

@@ -191,6 +191,12 @@ def test_custom_jobs_and_machine_types(cairn):
     of = pipeline(job)
     assert limits(cairn, VERTEX, of).error() is None
     assert "custom job" in refused(limits(cairn, KUBEFLOW, of))[0][1]
+    spec = job["customJob"]["customJob"]["jobSpec"]
+    spec["scheduling"] = {"timeout": "3600s"}
+    assert limits(cairn, CAIRN, pipeline(job)).warned == [], "it is in the job"
+    spec["workerPoolSpecs"] = [pool, pool]
+    assert limits(cairn, VERTEX, pipeline(job)).error() is None
+    assert "Cairn runs one replica" in refused(limits(cairn, CAIRN, pipeline(job)))[0][1]
     said = RunConfiguration(steps={"train": StepConfiguration(machine_type="n1-standard-4")})
     assert "asked for as CPUs and memory" in limits(cairn, KUBEFLOW, said=said).warned[0]
     assert limits(cairn, VERTEX, said=said).warned == []
@@ -212,6 +218,9 @@ def test_what_stands_beside_the_pipeline_reaches_only_kubeflow(cairn):
     assert "wants secrets" in refused(limits(cairn, VERTEX, of))[0][1]
     [error] = limits(cairn, CAIRN, of).refused
     assert "--to kfp" in error.remedy
+    late = {"activeDeadlineSeconds": "60"}
+    of = pipeline(platform={"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-train": late}}}}})
+    assert "its time-out of 60 s is not sent" in limits(cairn, VERTEX, of).warned[0]
 
 
 def test_settings_of_this_machine(cairn):
