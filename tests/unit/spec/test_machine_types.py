@@ -108,3 +108,8 @@ def test_a_machine_is_what_a_step_requests() -> None:
     )
     assert resources_of(machine_resources("n1-standard-8", "NVIDIA_TESLA_T4", 2), str).accelerators == 2
     assert resources_of(machine_resources("a2-highgpu-2g"), str) == Resources(24000, 170 * GIB, 2, "NVIDIA_TESLA_A100")
+
+
+def test_a_name_in_capitals_is_told_the_right_one() -> None:
+    with pytest.raises(UnsupportedFeature, match="n1-standard-4"):
+        machine_type("N1-STANDARD-4")
