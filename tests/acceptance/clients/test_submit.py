@@ -314,6 +314,16 @@ def test_a_server_with_logins_and_tls_takes_a_key_and_a_token(guarded, laptop, f
     assert refused.returncode == 2 and refused.stdout == "" and "Traceback" not in refused.stderr, refused.stderr
 
 
+def test_a_file_of_credentials_that_is_none_is_named(laptop, files):
+    (files / "none.json").write_text(
+        json.dumps({"type": "service_account", "private_key": "SECRET", "client_email": "a"})
+    )
+    to = ("--to", "vertex", "--project", "p", "--region", "us-central1", "--root", "gs://b/r")
+    done = laptop(str(files / "arithmetic.yaml"), *to, "--credentials", str(files / "none.json"), "--traceback")
+    assert done.returncode == 2 and "these credentials cannot be used" in done.stderr and "none.json" in done.stderr
+    assert "SECRET" not in done.stderr + done.stdout
+
+
 @pytest.mark.parametrize("target", ["cairn", "kfp"])
 def test_a_page_in_the_place_of_the_server_is_told_in_a_sentence(target, laptop, files, page):
     client, to = ("kfp", ("--to", "kfp", "--host", page)) if target == "kfp" else ("aiplatform2", ("--to", page))

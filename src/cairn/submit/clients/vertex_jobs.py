@@ -69,6 +69,8 @@ def worded(error: BaseException) -> Refusal:
 
     said = sentence(getattr(error, "message", "") or str(error))
     if isinstance(error, auth.DefaultCredentialsError):
+        if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+            return Refusal("these credentials cannot be used: " + said, _LOGIN, status=2)
         return Refusal("there are no credentials for Google Cloud", _LOGIN, status=2)
     if isinstance(error, auth.RefreshError):
         return Refusal("these credentials are not taken: " + said, _LOGIN, status=2)
