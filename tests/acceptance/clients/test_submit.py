@@ -87,6 +87,14 @@ def job_at(url, name):
         return json.load(answer)
 
 
+def test_what_is_taken_from_the_cache_there_is_told_as_such(served, laptop, files):
+    _, url = served
+    options = ("--config-dir", str(files / "conf"), "factor=11", "++cairn.caching=true", "--follow", "--json")
+    first, second = [told(laptop(str(files / "arithmetic.yaml"), "--to", url, *options)) for _ in range(2)]
+    assert {task["state"] for task in first["tasks"]} == {"SUCCEEDED"}
+    assert {task["state"] for task in second["tasks"]} == {"CACHED"}
+
+
 def test_another_cairn_records_what_was_composed(served, laptop, files):
     home, url = served
     options = ("--config-dir", str(files / "conf"), "factor=3", "--label", "by=flag", "--follow", "--json")

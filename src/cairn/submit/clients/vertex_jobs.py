@@ -220,7 +220,8 @@ def _look(job: Any) -> tuple[str, dict[str, str], str]:
         while parent is not None and parent.task_name != job.job_id:  # Google's root is a task, named as the job
             path, parent = f"{parent.task_name}/{path}", named.get(parent.parent_task_id)
         if one.task_name != job.job_id:
-            tasks[path] = one.state.name
+            # "skipped due to cache hit" (PipelineTaskDetail.State)
+            tasks[path] = "CACHED" if one.state.name == "SKIPPED" else one.state.name
     return state, tasks, sentence(resource.error.message) if resource.error.message else ""
 
 
