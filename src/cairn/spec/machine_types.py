@@ -120,7 +120,8 @@ def machine_type(name: str) -> MachineType:
     if found is None:
         remedy = "or say CPU and memory themselves; custom types are n2-custom-VCPUS-MEBIBYTES"
         raise UnsupportedFeature(
-            f"{name[:100]!r} is no machine type that Cairn knows{nearest(short.lower(), known_machine_types())}", remedy=remedy
+            f"{name[:100]!r} is no machine type that Cairn knows{nearest(short.lower(), known_machine_types())}",
+            remedy=remedy,
         )
     return msgspec.structs.replace(found, name=name)
 
