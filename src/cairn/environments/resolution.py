@@ -58,7 +58,7 @@ def _project(spec: UvSpec, interpreter: str, uv: Uv) -> dict[str, str]:
     try:
         return _compile(spec, interpreter, (), uv, source=f"{spec.project}/{spec.project_file}")
     except EnvironmentBuildError as error:
-        if "not found at: file:" not in error.message:
+        if "not found at: file:" not in " ".join(error.message.split()):  # uv breaks its lines
             raise
         remedy = "the folder runs as a copy, without what lies beside it: use --in-place, or map the folder above"
         raise EnvironmentBuildError(error.message, place=error.place, remedy=remedy) from None
