@@ -118,6 +118,9 @@ def _submit(number: int, location: str, times: int) -> set[str]:
         return {records.create_run(run, "{}").uid for run in runs}
 
 
+CONTENDING = 8  # so many want the machine at one time, each more than an eighth of it
+
+
 def _use_machine(number: int, location: str, steps: int, engines: int) -> int:
     """Run steps as an engine would; how often one was denied. Number 0 watches; the most CPUs it has seen in use."""
     if number == 0:
@@ -126,11 +129,15 @@ def _use_machine(number: int, location: str, steps: int, engines: int) -> int:
     with open_records(location, capacity=MACHINE) as records:
         records.create_run(run, "{}")
         fence = records.claim(run.uid, owners.this_process(), lease_seconds=60)
+        contends = number <= CONTENDING
+        while contends and len(records.list_runs()) < CONTENDING:  # however slowly processes start
+            time.sleep(0.01)
         for step in range(steps):
             attempt = an_attempt(run, f"step-{step}", cpu=1000 + 500 * (number % 3))
             while records.commit(Batch(fences={run.uid: fence}, starts=[attempt])).denied:
                 denied += 1
                 time.sleep(0.02)
+            time.sleep(0.05 if contends else 0)  # the step
             records.commit(Batch(fences={run.uid: fence}, attempts=[ended(attempt)]))
         records.commit(Batch(fences={run.uid: fence}, runs=[replace(run, state=RunState.SUCCEEDED)]))
         records.release(fence)
