@@ -136,7 +136,7 @@ def _use_machine(number: int, location: str, steps: int, engines: int) -> int:
             attempt = an_attempt(run, f"step-{step}", cpu=1000 + 500 * (number % 3))
             while records.commit(Batch(fences={run.uid: fence}, starts=[attempt])).denied:
                 denied += 1
-                time.sleep(0.02)
+                time.sleep(0.05)
             time.sleep(0.05 if contends else 0)  # the step
             records.commit(Batch(fences={run.uid: fence}, attempts=[ended(attempt)]))
         records.commit(Batch(fences={run.uid: fence}, runs=[replace(run, state=RunState.SUCCEEDED)]))
