@@ -62,7 +62,7 @@ def run(
     from msgspec.structs import replace
 
     from cairn.domain.runs import Submission
-    from cairn.engine.sources import read_parameters_file
+    from cairn.engine.sources import read_parameters_file, source_name
 
     asked = configuring.asked(
         assignments, config_dir=config_dir, config_name=config_name, config_imports=config_imports, cfg=cfg,
@@ -226,14 +226,6 @@ def pipeline_source(cairn: Cairn, source: str, *, with_trace: bool = False) -> P
         output.note(output.one_line(line, 200))
 
     return PipelineSource(source, cairn.environments, progress=said, traceback=with_trace)
-
-
-def source_name(source: str) -> str:
-    """The source as it is recorded: absolute, so that it is found again from anywhere."""
-    import os
-
-    path, colon, function = source.rpartition(":") if ".py:" in source else (source, "", "")
-    return f"{os.path.abspath(path)}{colon}{function}"
 
 
 def read_parameters(pipeline: Pipeline, assignments: tuple[str, ...], params_file: str | None) -> dict[str, Any]:

@@ -121,9 +121,10 @@ def create(
 
     The home's background host makes the runs; it is started if need be, and stays as long as a schedule is active.
     """
-    from cairn.cli.run import read_parameters, read_pipeline, run_settings, source_name
+    from cairn.cli.run import read_parameters, read_pipeline, run_settings
     from cairn.cli.words import parse_duration
     from cairn.domain.runs import Submission
+    from cairn.engine.sources import source_name
     from cairn.schedules.types import Definition, Schedule, Trigger
 
     seconds = parse_duration(every, "--every") if every else 0

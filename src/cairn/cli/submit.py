@@ -116,11 +116,12 @@ def submit(
 def _subject(cairn: Cairn, source: str, asked: Asked | None, assignments: tuple[str, ...], flags: Flags) -> Subject:
     from msgspec.structs import replace
 
-    from cairn.cli.run import pipeline_source, read_parameters, source_name
+    from cairn.cli.run import pipeline_source, read_parameters
     from cairn.config.composing import compose
     from cairn.config.mapping import run_configuration
     from cairn.domain.configuration import RunConfiguration
     from cairn.domain.runs import Submission
+    from cairn.engine.sources import source_name
     from cairn.submit.limits import Subject
     from cairn.submit.targets import target_of
 

@@ -37,11 +37,10 @@ def split_source(source: str) -> tuple[str, str]:
     return source, ""
 
 
-def read_source(
-    source: str, compilers: Compilers, *, progress: Progress | None = None, traceback: bool = False
-) -> Pipeline:
-    """The pipeline in a .yaml or .json file, or compiled from a .py file. Raises SpecError, CompileError."""
-    return PipelineSource(source, compilers, progress=progress, traceback=traceback).pipeline()
+def source_name(source: str) -> str:
+    """The source as it is recorded: absolute, so that it is found again from anywhere."""
+    path, colon, function = source.rpartition(":") if ".py:" in source else (source, "", "")
+    return f"{os.path.abspath(path)}{colon}{function}"
 
 
 class PipelineSource:

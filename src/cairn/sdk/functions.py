@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cairn.engine.sources import PipelineSource
+from cairn.engine import sources
 from cairn.errors import CompileError, ConfigurationError, InputRefused
 from cairn.spec.load import load_text
 
@@ -46,15 +46,14 @@ class _FunctionSource:
 def source_of(function_or_path: Any, cairn: Cairn) -> Source:
     """Nothing is compiled yet."""
     if isinstance(function_or_path, str | os.PathLike):
-        return PipelineSource(os.fspath(function_or_path), cairn.environments)
+        return sources.PipelineSource(os.fspath(function_or_path), cairn.environments)
     return _FunctionSource(function_or_path)
 
 
 def source_name(function_or_path: Any) -> str:
     """The file it comes from, as it is recorded; "" for a notebook's cell."""
     if isinstance(function_or_path, str | os.PathLike):
-        path, colon, function = os.fspath(function_or_path).partition(".py:")
-        return f"{os.path.abspath(path + '.py')}:{function}" if colon else os.path.abspath(path)
+        return sources.source_name(os.fspath(function_or_path))
     for inner in (
         *(getattr(function_or_path, name, None) for name in ("pipeline_func", "python_func")),
         function_or_path,

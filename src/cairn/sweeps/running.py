@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
-import xxhash
 from hydra.core.utils import JobReturn, JobStatus
 
 from cairn.config.composing import Composed
@@ -25,6 +24,7 @@ from cairn.spec.parameters import resolve_parameters
 from cairn.spec.types import Pipeline
 from cairn.sweeps.deciding import Decider
 from cairn.sweeps.metrics import Address, parse_address, read_metric
+from cairn.sweeps.plans import Outcome, Plan, by_number, request_of
 from cairn.sweeps.service import SweepService
 from cairn.sweeps.types import LABEL, Definition, Sweep, SweepState
 
@@ -83,34 +83,6 @@ MakeExperiment = Callable[[str, str], str]
 """(name, project) → id; made when there is none."""
 
 
-class Outcome(JobReturn):
-    """A job's return as Hydra's sweepers read it; a failed one raises JobFailed and writes nothing."""
-
-    @property
-    def return_value(self) -> Any:
-        if self.status is JobStatus.COMPLETED:
-            return self._return_value
-        raise self._return_value
-
-    @return_value.setter
-    def return_value(self, value: Any) -> None:
-        self._return_value = value
-
-
-class Plan(msgspec.Struct):
-    """One job. `run` is the one that is recorded; with `pipeline` and `submission` it is yet to be made."""
-
-    number: int
-    overrides: tuple[str, ...]
-    request_id: str
-    run: Run | None = None
-    pipeline: Pipeline | None = None
-    submission: Submission | None = None
-    renewed: bool = False
-    refused: str = ""  # why it has no run
-    left: bool = False  # so many have failed that it is not started
-
-
 class SweepRunner:
     """Drives the engine while a batch runs. `interrupts` counts Ctrl-C: the first cancels, the second one kills.
 
@@ -148,7 +120,7 @@ class SweepRunner:
         self.plans: list[Plan] = []
         self.begun = resumed
         self._addresses: tuple[Address, ...] | None = None
-        self._before = _by_number(service.runs(sweep)) if resumed else {}
+        self._before = by_number(service.runs(sweep)) if resumed else {}
         self._experiment = ""
         self._answered = 0
         self._warned: set[str] = set()
@@ -278,10 +250,10 @@ class SweepRunner:
     # --- running -----------------------------------------------------------------------------------------------------
 
     def _run(self, batch: list[Plan]) -> None:
-        waiting = deque(plan for plan in batch if not _ended(plan))
-        done = [plan for plan in batch if _ended(plan)]
+        waiting = deque(plan for plan in batch if not plan.ended)
+        done = [plan for plan in batch if plan.ended]
         if done:
-            self.watcher.taken(len(done), sum(map(_failed, done)))
+            self.watcher.taken(len(done), sum(plan.failed for plan in done))
         going: dict[str, Plan] = {}
         try:
             while waiting or going:
@@ -424,7 +396,7 @@ class SweepRunner:
     # --- what became of them -----------------------------------------------------------------------------------------
 
     def _failures(self) -> int:
-        return sum(_failed(plan) and not plan.left for plan in self.plans)
+        return sum(plan.failed and not plan.left for plan in self.plans)
 
     def _failed_enough(self) -> bool:
         allowed = self.sweep.configuration.failures
@@ -444,7 +416,7 @@ class SweepRunner:
 
     def _outcome(self, plan: Plan) -> JobReturn:
         outcome = Outcome(overrides=plan.overrides, task_name=self.sweep.name)
-        if _failed(plan):
+        if plan.failed:
             outcome.status = JobStatus.FAILED
             run = plan.run
             told = run.error.message if run is not None and run.error is not None else plan.refused or "failed"
@@ -480,26 +452,5 @@ def drive(runner: SweepRunner) -> Sweep:
     return runner.finish()
 
 
-def request_of(sweep: str, number: int, overrides: Sequence[str]) -> str:
-    return f"sweep/{sweep}/{number}/{xxhash.xxh3_64_hexdigest(chr(0).join(overrides).encode())}"
-
-
 def words_of(jobs: int) -> str:
     return "1 job has" if jobs == 1 else f"{jobs} jobs have"
-
-
-def _by_number(runs: Sequence[Run]) -> dict[int, dict[str, Run]]:
-    found: dict[int, dict[str, Run]] = {}
-    for run in runs:
-        if run.configuration is not None:
-            found.setdefault(run.configuration.job, {})[run.request_id] = run
-    return found
-
-
-def _ended(plan: Plan) -> bool:
-    return plan.run is not None and plan.run.state.terminal and not plan.renewed
-
-
-def _failed(plan: Plan) -> bool:
-    """Not one that is to be tried again."""
-    return bool(plan.refused) or (_ended(plan) and plan.run is not None and plan.run.state is not RunState.SUCCEEDED)

@@ -10,7 +10,7 @@ import msgspec
 
 from cairn.cli import options, output
 from cairn.cli.opening import opened
-from cairn.cli.run import execute, leave, pipeline_source, read_parameters, source_name
+from cairn.cli.run import execute, leave, pipeline_source, read_parameters
 from cairn.domain.states import RunState
 from cairn.engine import report
 from cairn.errors import InputRefused
@@ -107,6 +107,8 @@ def resume(
 
     With an edited PIPELINE only what the edit touches runs again; a run that succeeded needs one.
     """
+    from cairn.engine.sources import source_name
+
     with opened() as cairn:
         run = options.find_run(cairn, reference)
         _refuse_held(cairn, run)
