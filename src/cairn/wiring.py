@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from cairn.sweeps.service import SweepService
 
 
+EXECUTORS = ("process", "docker")  # what --executor takes
+
+
 class Cairn:
     """One home, opened. Close it when done; attempts that run go on."""
 
@@ -144,13 +147,13 @@ class Cairn:
 
     @cached_property
     def executor(self) -> Executor:
-        if self.executor_name != "process":
-            raise UnsupportedFeature(
-                f"there is no executor {self.executor_name!r} in this version", remedy="use --executor process"
-            )
         from cairn.executors.process import ProcessExecutor
+        from cairn.executors.together import ExecutorsTogether
 
-        return ProcessExecutor()
+        if self.executor_name not in EXECUTORS:
+            known = ", ".join(EXECUTORS)
+            raise UnsupportedFeature(f"there is no executor {self.executor_name!r}", remedy=f"there are {known}")
+        return ExecutorsTogether({"process": ProcessExecutor}, {})
 
     @cached_property
     def services(self) -> Services:
@@ -279,7 +282,9 @@ class Cairn:
     def engine(self, observer: Observer | None = None) -> Engine:
         from cairn.engine.loop import Engine
 
-        return Engine(self.services, self.capacity, observer=observer)
+        engine = Engine(self.services, self.capacity, observer=observer)
+        engine.taker = lambda engine, run, pipeline: self.runs.take(engine, run, pipeline=pipeline)
+        return engine
 
     def __enter__(self) -> Cairn:
         return self

@@ -6,6 +6,7 @@ All times are integers: microseconds since the Unix epoch, 0 when not yet known.
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -28,6 +29,16 @@ class Failure(msgspec.Struct, frozen=True):
     code: int = 13
     place: str = ""  # the task's path, or a file and line of the user's
     remedy: str = ""
+
+
+class RunKind(StrEnum):
+    """What a run was made for. Only pipelines are in lists of runs; the others are their nouns' own."""
+
+    PIPELINE = "pipeline"
+    CUSTOM_JOB = "customJob"
+    TRAINING_PIPELINE = "trainingPipeline"  # a custom job that a TrainingPipeline asked for: it is both
+    TUNING_JOB = "hyperparameterTuningJob"
+    TRIAL = "trial"  # the job of one trial
 
 
 class ImageMapping(msgspec.Struct, frozen=True):
@@ -84,6 +95,8 @@ class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
     client: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()  # what the API could not honour: added to the run's own
     configuration: Configuration | None = None
+    kind: RunKind = RunKind.PIPELINE
+    parent: str = ""  # uid of the run whose step, or trial, this one is
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -121,6 +134,8 @@ class Run(msgspec.Struct, frozen=True):
     archived: bool = False  # KFP's storage_state
     client: dict[str, Any] = {}  # what the client said that only it has a use for, and is told back, by API face
     configuration: Configuration | None = None  # what it was composed from
+    kind: RunKind = RunKind.PIPELINE
+    parent: str = ""  # uid of the run whose step, or trial, this one is
 
 
 class TaskOutputs(msgspec.Struct, frozen=True):

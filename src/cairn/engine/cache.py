@@ -9,7 +9,7 @@ from cairn.domain.artifacts import Artifact
 from cairn.domain.runs import TaskInputs
 from cairn.domain.values import Value
 from cairn.engine.ports import CacheEntry
-from cairn.spec.types import ComponentSpec, ContainerSpec
+from cairn.spec.types import ComponentSpec, ContainerSpec, NativeSpec
 
 # SHA-256 of the programs that Cairn itself has put into commands, and what they are to a result: every text of one
 # protocol gives the same, so an upgrade of Cairn keeps it. A text that is not listed counts as it is: none is forged.
@@ -30,7 +30,8 @@ def component_digest(component: ComponentSpec) -> str:
 
     What a step asks of the machine is left out: more memory does not change a result.
     """
-    container = component.executor
+    executor = component.executor
+    container = executor.container if isinstance(executor, NativeSpec) else executor
     assert isinstance(container, ContainerSpec)
     interface = (
         {name: spec.type for name, spec in component.input_parameters.items()},

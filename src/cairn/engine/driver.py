@@ -25,14 +25,23 @@ from cairn.engine.fit import fit, resources_of
 from cairn.engine.importer import import_artifact
 from cairn.engine.layout import AttemptLayout, attempt_layout, workspace_directory
 from cairn.engine.platform import PlatformSettings, platform_settings
-from cairn.engine.ports import Environment, EnvironmentPlan, ProcessSpec, StartAttempt, StepSurroundings
+from cairn.engine.ports import (
+    NATIVE,
+    NATIVE_ENVIRONMENT,
+    Environment,
+    EnvironmentPlan,
+    NativeCall,
+    ProcessSpec,
+    StartAttempt,
+    StepSurroundings,
+)
 from cairn.engine.resolve import failure_of, loop_items, resolve_inputs
 from cairn.engine.services import Services
 from cairn.engine.tree import TaskNode
 from cairn.errors import CairnError, StepError, UnsupportedFeature
 from cairn.spec.conditions import compile_condition
 from cairn.spec.placeholders import CommandTemplate, PlaceholderContext, compile_command, resolve_value
-from cairn.spec.types import ContainerSpec, ImporterSpec, Pipeline
+from cairn.spec.types import ContainerSpec, ImporterSpec, NativeSpec, Pipeline
 
 WORKSPACE_PATH = "/kfp-workspace"
 _NOTHING_AROUND = StepSurroundings()
@@ -41,15 +50,16 @@ _NOTHING_AROUND = StepSurroundings()
 class LeafPlan:
     """What all instances of one component have in common."""
 
-    __slots__ = ("container", "env", "environment", "fixed_resources", "parts", "plan", "template")
+    __slots__ = ("container", "env", "environment", "fixed_resources", "native", "parts", "plan", "template")
 
-    def __init__(self, container: ContainerSpec, plan: EnvironmentPlan) -> None:
-        self.container = container
+    def __init__(self, executor: ContainerSpec | NativeSpec, plan: EnvironmentPlan) -> None:
+        self.native = executor if isinstance(executor, NativeSpec) else None
+        self.container = container = executor.container if isinstance(executor, NativeSpec) else executor
         self.plan = plan
         words = plan.call.arguments if plan.call else plan.command or (*container.command, *container.args)
-        self.template: CommandTemplate = compile_command(words)
+        self.template: CommandTemplate = compile_command(self.native.arguments if self.native else words)
         self.env = container.env
-        self.environment: Environment | None = None
+        self.environment: Environment | None = NATIVE_ENVIRONMENT if self.native else None
         self.parts: dict[str, str] = {}
         self.fixed_resources: Resources | None = None
 
@@ -103,7 +113,7 @@ class Driver:
         self.leaves = {
             name: LeafPlan(component.executor, plans[name])
             for name, component in pipeline.components.items()
-            if isinstance(component.executor, ContainerSpec) and name in plans
+            if isinstance(component.executor, (ContainerSpec, NativeSpec)) and name in plans
         }
         self.root = run.pipeline_root or pipeline.default_root or services.default_root
         self.scope = f"{run.project}/{run.location}/{run.pipeline_name}"
@@ -195,7 +205,7 @@ class Driver:
         if known is None:
             known = self._identities[task.spec.component] = (
                 component_digest(task.component)
-                if isinstance(task.component.executor, ContainerSpec)
+                if isinstance(task.component.executor, (ContainerSpec, NativeSpec))
                 else digest(task.component.executor)
             )
         return known
@@ -288,11 +298,12 @@ class Driver:
             }
         outputs["outputFile"] = step_path(layout.output_file)
         given: dict[str, Any] = {}
+        mounted = bool(self._workspace) and self._can_mount(self.leaves[task.spec.component])
         if inputs.parameters:
             given["parameterValues"] = inputs.parameters
         if inputs.artifacts:
             given["artifacts"] = {
-                name: {"artifacts": [artifact_json(artifact, mounted=self._sees_workspace) for artifact in artifacts]}
+                name: {"artifacts": [artifact_json(artifact, mounted=mounted) for artifact in artifacts]}
                 for name, artifacts in inputs.artifacts.items()
             }
         return {"inputs": given, "outputs": outputs}
@@ -310,6 +321,9 @@ class Driver:
         """What the executor is to start. Raises InputRefused for a resource that cannot be read or honoured."""
         ready, leaf, context = attempt.ready, attempt.ready.leaf, attempt.context
         assert leaf.environment is not None
+        if leaf.native is not None:
+            attempt.request = self._native_request(attempt, uid)
+            return attempt.request
         resources = self.resources(ready, context)
         words = leaf.template.resolve(context)
         around = self._surroundings(attempt, uid)
@@ -327,14 +341,9 @@ class Driver:
             call_arguments=words if call else (),
             links=self._links(attempt, settings),
             secret_variables={**around.secret_variables, **settings.secret_variables},
+            reads=self._reads(ready) if leaf.environment.image is not None else (),
         )
-        directories: list[str] = []
-        task_root = self.services.store.path_of(attempt.layout.task_root)
-        if task_root is not None:
-            directories.append(task_root)
-        if ready.task.component.output_parameters:
-            directories.append(attempt.layout.parameters)
-        directories.extend(settings.directories)
+        directories = [*self._output_directories(attempt), *settings.directories]
         attempt.request = StartAttempt(
             uid=uid,
             directory=attempt.layout.directory,
@@ -343,8 +352,51 @@ class Driver:
             timeout_seconds=float(ready.task.component.platform.active_deadline_seconds),
             create_directories=tuple(directories),
             files=(*around.files, *_output_files(leaf, attempt)),
+            executor=leaf.environment.executor,
         )
         return attempt.request
+
+    def _native_request(self, attempt: Attempt, uid: str) -> StartAttempt:
+        """It holds nothing of the machine: what it has started does."""
+        ready, leaf = attempt.ready, attempt.ready.leaf
+        assert leaf.native is not None
+        call = NativeCall(
+            kind=leaf.native.type,
+            arguments=leaf.template.resolve(attempt.context),
+            project=self.run.project,
+            location=self.run.location,
+            run_uid=self.run.uid,
+            task_path=ready.task.path,
+            key=f"{ready.task.uid}-{ready.task.retries}",
+            settings=msgspec.to_builtins(self.run.settings),
+        )
+        return StartAttempt(
+            uid=uid,
+            directory=attempt.layout.directory,
+            processes=(),
+            resources=Resources(cpu_millis=0),
+            timeout_seconds=float(ready.task.component.platform.active_deadline_seconds),
+            create_directories=tuple(self._output_directories(attempt)),
+            native=call,
+            executor=NATIVE,
+        )
+
+    def _output_directories(self, attempt: Attempt) -> list[str]:
+        directories: list[str] = []
+        task_root = self.services.store.path_of(attempt.layout.task_root)
+        if task_root is not None:
+            directories.append(task_root)
+        if attempt.ready.task.component.output_parameters:
+            directories.append(attempt.layout.parameters)
+        return directories
+
+    def _reads(self, ready: Ready) -> tuple[str, ...]:
+        """What a container is shown: the store, for a parameter may name anything in it, and what lies elsewhere."""
+        root = self.services.store.path_of(self.root)
+        paths = {self.services.default_root, root or self.services.default_root}
+        for artifacts in ready.inputs.artifacts.values():
+            paths.update(path for path in map(self.services.store.path_of, (a.uri for a in artifacts)) if path)
+        return tuple(sorted(paths))
 
     def _surroundings(self, attempt: Attempt, uid: str) -> StepSurroundings:
         if self.services.surroundings is None:
@@ -358,7 +410,7 @@ class Driver:
         links = [*settings.links]
         if any("://" in uri for uri in uris) or _mentions_bucket(attempt.ready.inputs.parameters):
             links += self.services.store.mounts(uris, self.run.project)
-        if links and not self.services.executor.can_mount():
+        if links and not self._can_mount(attempt.ready.leaf):
             seen = ", ".join(path for path, _ in links)
             raise UnsupportedFeature(
                 f"the step wants to see {seen}, and this machine grants no private mounts",
@@ -367,14 +419,12 @@ class Driver:
             )
         if self._workspace:
             os.makedirs(self._workspace, exist_ok=True)
-            if self._sees_workspace:
+            if self._can_mount(attempt.ready.leaf):
                 links.append((WORKSPACE_PATH, self._workspace))
         return tuple(links)
 
-    @property
-    def _sees_workspace(self) -> bool:
-        """Whether steps find the workspace where kfp.dsl looks for it."""
-        return bool(self._workspace) and self.services.executor.can_mount()
+    def _can_mount(self, leaf: LeafPlan) -> bool:
+        return self.services.executor.can_mount(leaf.plan.executor)
 
     def resources(self, ready: Ready, context: PlaceholderContext) -> Resources:
         leaf = ready.leaf

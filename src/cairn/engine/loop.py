@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import selectors
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ RECLAIM_INTERVAL = 1.0
 Observer = Callable[[Run, Batch], None]
 Progress = Callable[[str, str], None]
 """(component, line): what an environment's builder says."""
+Taker = Callable[["Engine", Run, "Pipeline | None"], object]
 
 
 class Engine:
@@ -54,6 +56,9 @@ class Engine:
         self.finished: dict[str, Run] = {}
         self.lost: dict[str, CairnError] = {}
         self.build_progress: Progress | None = None
+        self.taker: Taker | None = None  # `RunService.take`; set by whoever hands runs over by `bring`
+        self.ended: list[Callable[[Run], None]] = []  # told of each run that has ended here, once that is committed
+        self._brought: deque[tuple[Run, Pipeline | None]] = deque()
         self._observer = observer
         self._owners: dict[str, RunMachine] = {}  # attempt uid → its run
         self._wakeup = Wakeup()
@@ -106,11 +111,28 @@ class Engine:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def run_until_done(self) -> None:
-        while self.machines:
+        while self.machines or self._brought:
             self.turn(1.0)
+
+    def bring(self, run: Run, pipeline: Pipeline | None = None) -> None:
+        """Have a recorded run taken in the next turn, from any thread. Nothing is said of one that another engine has,
+        or that has ended: who brings it watches its record."""
+        self._brought.append((run, pipeline))
+        self.wake()
+
+    def _take_brought(self) -> None:
+        while self._brought and self.taker is not None:
+            run, pipeline = self._brought.popleft()
+            if run.uid in self.machines:
+                continue
+            try:
+                self.taker(self, run, pipeline)
+            except CairnError as error:
+                self.lost[run.uid] = error
 
     def turn(self, timeout: float) -> None:
         """One turn: what happened, what follows, one commit, its effects. Waits at most `timeout` seconds."""
+        self._take_brought()
         self._take_in()
         for machine in list(self.machines.values()):
             self._guard(machine, machine.wake)
@@ -304,6 +326,8 @@ class Engine:
             self._notify(machine)
         self.services.journal.release(machine.fence)
         point("lease.released")
+        for tell in self.ended:
+            tell(machine.run)
 
     def _notify(self, machine: RunMachine) -> None:
         from cairn.engine.notify import notify  # urllib and friends: only for a run that asks for it

@@ -344,7 +344,7 @@ class RunMachine:
             uid=attempt.request.uid,
             state=AttemptState.RUNNING,
             directory=attempt.layout.directory,
-            executor=self.services.executor.name,
+            executor=attempt.request.executor,
             resources=attempt.request.resources,
             environment=attempt.ready.leaf.environment.key if attempt.ready.leaf.environment else "",
             start_time=self.services.clock.now(),

@@ -179,16 +179,38 @@ class RunRecords(Protocol):
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
-class Environment(msgspec.Struct, frozen=True):
-    """A place where a command can run: a built uv environment, a project snapshot's one, or this machine as it is."""
+class ContainerImage(msgspec.Struct, frozen=True):
+    """An image that the container engine of this machine holds."""
 
-    key: str  # digest of its lock; "host" for the machine as it is
+    name: str  # as the pipeline says it
+    id: str  # "sha256:…" of its configuration: what is started, whatever the name is given to later
+    working_directory: str = ""  # its WORKDIR
+    mounts: tuple[tuple[str, str], ...] = ()  # (path the step sees, real path), read-only: a built environment
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """A place where a command can run: a built uv environment, a project snapshot's one, a container image, or this
+    machine as it is."""
+
+    key: str  # digest of its lock; the image's id; "host" for the machine as it is; "native" for services of Cairn's
     python: str = ""  # path of its interpreter; "" for none of our concern
     variables: dict[str, str] = {}  # set for the step below its own: PATH, VIRTUAL_ENV
     working_directory: str = ""  # template directory that each attempt gets a linked snapshot of; "" for an empty one
     in_place: bool = False  # the working directory is used itself
-    identity: str = ""  # what goes into a cache key: lock digest, project digest
+    identity: str = ""  # what goes into a cache key: lock digest, project digest, image digest
     warnings: tuple[str, ...] = ()
+    image: ContainerImage | None = None  # the command runs in a container of it
+
+    @property
+    def executor(self) -> str:
+        """The name of the executor that starts what runs here."""
+        if self.key == NATIVE:
+            return NATIVE
+        return "docker" if self.image is not None else "process"
+
+
+NATIVE = "native"
+NATIVE_ENVIRONMENT = Environment(NATIVE)
 
 
 class LightweightCall(msgspec.Struct, frozen=True):
@@ -210,6 +232,7 @@ class EnvironmentPlan(msgspec.Struct, frozen=True):
     call: LightweightCall | None  # None: the command is not of the known shape and is executed as it stands
     warnings: tuple[str, ...] = ()
     command: tuple[str, ...] | None = None  # with no `call`: executed instead of the container's command and args
+    executor: str = "process"  # name of the one that will start it
 
 
 class Environments(Protocol):
@@ -219,10 +242,12 @@ class Environments(Protocol):
         container: ContainerSpec,
         images: Sequence[tuple[str, str]],
         *,
+        executor: str,
         strict: bool,
         in_place: bool,
     ) -> EnvironmentPlan:
-        """Decide where a container spec runs. Raises UnsupportedFeature, naming both remedies, when it cannot."""
+        """Decide where a container spec runs. `images` wins; where it says nothing, `executor` docker runs it in its
+        image. Raises UnsupportedFeature, naming the remedies, when it cannot."""
 
     def find(self, plan: EnvironmentPlan) -> Environment | None:
         """The environment when it is ready; milliseconds at most."""
@@ -248,6 +273,23 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     links: tuple[tuple[str, str], ...] = ()  # (path the step sees, real path): volumes, secrets, buckets, workspace
     secret_variables: dict[str, str] = {}  # resolved at the step: never recorded, never logged
     replica: str = "main"
+    # Paths that a process behind walls has to be shown, under the same names, besides `links`, the attempt's own
+    # directory and StartAttempt.create_directories (which it writes to). Links are writable.
+    reads: tuple[str, ...] = ()
+    shm_bytes: int = 0  # /dev/shm of a container; 0: the executor's default
+
+
+class NativeCall(msgspec.Struct, frozen=True):
+    """Work that a service of Cairn's does in place of a command (`executors/native`)."""
+
+    kind: str  # what is done: the launcher's `--type`, such as CustomJob
+    arguments: tuple[str, ...]  # the launcher's words, placeholders resolved
+    project: str
+    location: str
+    run_uid: str
+    task_path: str
+    key: str  # the same for every attempt that stands for the same try of the task: makes what is created idempotent
+    settings: Any = None  # domain.runs.RunSettings of the run as builtins: what is started for it runs the same way
 
 
 class StartAttempt(msgspec.Struct, frozen=True):
@@ -259,6 +301,8 @@ class StartAttempt(msgspec.Struct, frozen=True):
     create_directories: tuple[str, ...] = ()  # made before the command runs: parents of its outputs
     files: tuple[tuple[str, bytes], ...] = ()  # written before the command runs (path, content)
     log_limit_bytes: int = 64 * 1024 * 1024  # of each log file; the rest is cut and marked
+    native: NativeCall | None = None  # then `processes` is empty
+    executor: str = "process"  # name of the one that starts it
 
 
 class AttemptExit(msgspec.Struct, frozen=True):
@@ -278,8 +322,8 @@ class Executor(Protocol):
     def fileno(self) -> int:
         """Readable when `collect` has something to give or internal work to do."""
 
-    def can_mount(self) -> bool:
-        """Whether `ProcessSpec.links` can be honoured here."""
+    def can_mount(self, executor: str = "process") -> bool:
+        """Whether `ProcessSpec.links` can be honoured here, by the one of that name where there are several."""
 
     def warm(self, environment: Environment, slots: int) -> None:
         """A hint that `slots` attempts at a time are coming for this environment; returns at once."""

@@ -21,7 +21,7 @@ from cairn.engine.services import Services
 from cairn.errors import InputRefused, UnsupportedFeature
 from cairn.spec.load import load_text
 from cairn.spec.parameters import check_artifacts, resolve_parameters
-from cairn.spec.types import ComponentSpec, ContainerSpec, CustomJobSpec, ImporterSpec, Pipeline
+from cairn.spec.types import ComponentSpec, ContainerSpec, CustomJobSpec, ImporterSpec, NativeSpec, Pipeline
 
 MAX_NAME = 300  # characters of a display name, a request id, and of a label and its value
 MAX_JOB_ID = 256
@@ -80,6 +80,8 @@ class RunService:
             experiment=submission.experiment,
             client=submission.client,
             configuration=submission.configuration,
+            kind=submission.kind,
+            parent=submission.parent,
             create_time=now,
             update_time=now,
         )
@@ -101,11 +103,18 @@ class RunService:
             if isinstance(component.executor, CustomJobSpec):
                 refused = component.executor
                 raise UnsupportedFeature(refused.refusal, place=f"components.{name}", remedy=refused.remedy)
+            if isinstance(component.executor, NativeSpec):
+                plans[name] = EnvironmentPlan(name, None, None)
             if isinstance(component.executor, ContainerSpec) and not is_claim(component):
-                self._check_mounts(component)
-                plans[name] = self.services.environments.plan(
-                    name, component.executor, images, strict=settings.strict, in_place=settings.in_place
+                plans[name] = plan = self.services.environments.plan(
+                    name,
+                    component.executor,
+                    images,
+                    executor=settings.executor,
+                    strict=settings.strict,
+                    in_place=settings.in_place,
                 )
+                self._check_mounts(component, plan)
                 if settings.strict and "{{" not in "".join(msgspec.structs.astuple(component.executor.resources)):
                     wanted = resources_of(component.executor.resources, str)
                     fit(wanted, self.machine, strict=True, component=name)
@@ -130,13 +139,13 @@ class RunService:
             if isinstance(executor, ImporterSpec) and executor.uri and "{{" not in executor.uri:
                 check(executor.uri, f"components.{name}")
 
-    def _check_mounts(self, component: ComponentSpec) -> None:
+    def _check_mounts(self, component: ComponentSpec, plan: EnvironmentPlan) -> None:
         platform = component.platform
         paths = [
             mount.mount_path for mount in (*platform.secret_volumes, *platform.config_map_volumes, *platform.volumes)
         ]
         paths += [volume.mount_path for volume in (*platform.empty_dirs, *platform.generic_ephemeral)]
-        if paths and not self.services.executor.can_mount():
+        if paths and not self.services.executor.can_mount(plan.executor):
             raise UnsupportedFeature(
                 f"wants to see {', '.join(paths)}, and this machine grants no private mounts",
                 place=f"components.{component.name}",

@@ -51,6 +51,7 @@ class UvEnvironments:
         container: ContainerSpec,
         images: Sequence[tuple[str, str]],
         *,
+        executor: str = "process",  # noqa: ARG002 - of use once there are containers
         strict: bool,
         in_place: bool,
     ) -> EnvironmentPlan:

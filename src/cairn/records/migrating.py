@@ -9,7 +9,7 @@ from cairn.errors import HomeError
 from cairn.records.connection import Connection
 from cairn.records.migrations import migrations, render
 
-VERSION = 2  # the number of the last migration
+VERSION = 3  # the number of the last migration
 
 
 def migrate(

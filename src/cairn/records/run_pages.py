@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from cairn.domain.runs import Run
+from cairn.domain.runs import Run, RunKind
 from cairn.domain.states import RunState
 from cairn.filters.tree import And, Comparison, Filter, Membership, Order
 from cairn.records.connection import Connection
@@ -36,6 +36,7 @@ COLUMNS: dict[str, Column] = {
     "end_time": time("r.end_time"),
     "update_time": time("r.update_time"),
     "schedule": _sparse("r.schedule"),
+    "parent": _sparse("r.parent"),
     "experiment": _sparse("r.experiment"),
     "archived": flag("r.archived"),
     "labels": label_rows("r.n", "run_labels", "run"),
@@ -52,9 +53,10 @@ def page(
     query: str,
     token: str,
     limit: int,
+    kinds: Collection[RunKind],
 ) -> tuple[list[Run], str]:
     """Newest first unless `orders` says otherwise, and the token of the next page. Raises InputRefused."""
-    selection = _selection(connection, projects, location, where)
+    selection = _selection(connection, projects, location, where, kinds)
     newest_first = True
     if len(orders) == 1 and orders[0].field == "create_time" and not _bounds_creation(where):
         # Runs are recorded as they are created: their narrow key is the same order without an index of its own.
@@ -66,7 +68,7 @@ def page(
         COLUMNS,
         "r.n",
         newest_first=newest_first,
-        query="\n".join((location, *sorted(projects or ("*",)), query)),
+        query="\n".join((location, *sorted(projects or ("*",)), *sorted(kinds), query)),
     )
     behind = pages.after(token)
     sql = (
@@ -83,15 +85,28 @@ def _bounds_creation(where: Filter | None) -> bool:
     return any(isinstance(part, Comparison) and part.field == ("create_time",) for part in parts)
 
 
-def count(connection: Connection, *, projects: Collection[str] | None, location: str, where: Filter | None) -> int:
-    selection = _selection(connection, projects, location, where)
+def count(
+    connection: Connection,
+    *,
+    projects: Collection[str] | None,
+    location: str,
+    where: Filter | None,
+    kinds: Collection[RunKind],
+) -> int:
+    selection = _selection(connection, projects, location, where, kinds)
     return int(connection.query(f"SELECT count(*) FROM runs r WHERE {selection.sql}", selection.values)[0][0])
 
 
 def _selection(
-    connection: Connection, projects: Collection[str] | None, location: str, where: Filter | None
+    connection: Connection,
+    projects: Collection[str] | None,
+    location: str,
+    where: Filter | None,
+    kinds: Collection[RunKind],
 ) -> Condition:
     parts = [compile_filter(where, COLUMNS, connection.dialect)]
+    if kinds:
+        parts.append(Condition(f"r.kind IN ({','.join('?' * len(kinds))})", sorted(kinds)))
     stores, values = ["1 = 1"], list[object]()
     if projects is not None:
         stores.append(f"project IN ({','.join('?' * len(projects)) or 'NULL'})")

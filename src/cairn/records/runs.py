@@ -59,8 +59,8 @@ def insert(connection: Connection, run: Run, store_number: int, spec_text: str) 
     keep_spec(connection, run.spec_digest, spec_text)
     connection.run(
         "INSERT INTO runs (uid, store, job_id, request_id, pipeline_name, spec_digest, state, create_time, "
-        "display_name, start_time, end_time, update_time, schedule, experiment, archived, body) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "display_name, start_time, end_time, update_time, schedule, experiment, archived, kind, parent, body) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             run.uid,
             store_number,
@@ -77,6 +77,8 @@ def insert(connection: Connection, run: Run, store_number: int, spec_text: str) 
             run.schedule,
             run.experiment,
             int(run.archived),
+            run.kind,
+            run.parent,
             encode(run),
         ),
     )

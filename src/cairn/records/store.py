@@ -14,7 +14,7 @@ from cairn.domain.credentials import Credential
 from cairn.domain.documents import Document
 from cairn.domain.lineage import Context
 from cairn.domain.resources import Capacity
-from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, AttemptRecord, JournalEntry, Run, TaskRecord
+from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, AttemptRecord, JournalEntry, Run, RunKind, TaskRecord
 from cairn.domain.states import RunState
 from cairn.engine.ports import Batch, CacheEntry, Committed, Fence, Owner, Request
 from cairn.errors import HomeError, NotFound
@@ -340,11 +340,12 @@ class Records(metadata_writes.MetadataWrites):
         query: str = "",
         token: str = "",
         limit: int = 100,
+        kinds: Collection[RunKind] = (RunKind.PIPELINE,),
     ) -> tuple[list[Run], str]:
         """One page, newest first unless `orders` says otherwise, and the token of the next; "" when there is none.
 
-        `projects` None: of all; `location` "": of all. `query`: what else tells this list from another, so that its
-        tokens are refused there. Fields of `where` and `orders`: `run_pages.COLUMNS`.
+        `projects` None: of all; `location` "": of all; `kinds` (): of all. `query`: what else tells this list from
+        another, so that its tokens are refused there. Fields of `where` and `orders`: `run_pages.COLUMNS`.
         """
         from cairn.records import run_pages  # filters, which no run needs
 
@@ -357,14 +358,20 @@ class Records(metadata_writes.MetadataWrites):
             query=query,
             token=token,
             limit=limit,
+            kinds=kinds,
         )
 
     def count_runs(
-        self, *, projects: Collection[str] | None = None, location: str = "", where: Filter | None = None
+        self,
+        *,
+        projects: Collection[str] | None = None,
+        location: str = "",
+        where: Filter | None = None,
+        kinds: Collection[RunKind] = (RunKind.PIPELINE,),
     ) -> int:
         from cairn.records import run_pages
 
-        return self._read(run_pages.count, projects=projects, location=location, where=where)
+        return self._read(run_pages.count, projects=projects, location=location, where=where, kinds=kinds)
 
     def open_runs(self) -> list[Run]:
         """Runs of every project that have not ended, oldest first."""

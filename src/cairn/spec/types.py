@@ -157,6 +157,44 @@ class ContainerSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
     env: dict[str, str] = {}
     resources: ResourceSpec = ResourceSpec()
     output_files: dict[str, str] = {}  # by output parameter: text that is there before the command runs
+    job: JobSpec | None = None  # of a custom job: its worker pools, the first of which is this container
+
+
+class PythonPackageSpec(msgspec.Struct, frozen=True):
+    """A Python package that a worker pool runs: `python -m MODULE`, with these packages installed."""
+
+    package_uris: tuple[str, ...]  # gs://… or paths of sdists and wheels
+    module: str
+    args: tuple[str, ...] = ()
+
+
+class WorkerPool(msgspec.Struct, frozen=True):
+    """Replicas of one container. On Vertex AI pool 0 is the chief, 1 workers, 2 parameter servers, 3 evaluators."""
+
+    container: ContainerSpec  # its `image` is the executor image where a package is run
+    replicas: int = 1
+    index: int = 0  # among the pools as they were written: workerpool0, workerpool1, …
+    package: PythonPackageSpec | None = None
+
+
+class JobSpec(msgspec.Struct, frozen=True):
+    """What a custom job says beyond its containers. Durations are seconds, 0 for none."""
+
+    pools: tuple[WorkerPool, ...]  # without empty ones
+    base_output_directory: str = ""  # gs://… or a path; may hold placeholders
+    timeout_seconds: int = 0
+    max_wait_seconds: int = 0  # before all replicas have started
+    restart_on_worker_restart: bool = False
+    tensorboard: str = ""  # resource name
+
+
+class NativeSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
+    """A step that a service of Cairn does in its own process: what a launcher of google-cloud-pipeline-components asks
+    Vertex AI for. `spec.native_steps` recognises them."""
+
+    type: str  # the launcher's --type: CustomJob, HyperparameterTuningJob, UploadModel, Wait, …
+    arguments: tuple[str, ...]  # the launcher's words, which may hold placeholders, Concat and IfPresent JSON
+    container: ContainerSpec  # as it is written
 
 
 class ImporterSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
@@ -178,7 +216,7 @@ class CustomJobSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
     remedy: str = ""
 
 
-ExecutorSpec: TypeAlias = ContainerSpec | ImporterSpec | CustomJobSpec
+ExecutorSpec: TypeAlias = ContainerSpec | ImporterSpec | CustomJobSpec | NativeSpec
 
 
 # Platform configuration: what `kfp.kubernetes` writes into the second YAML document. A name that may come from a
@@ -232,7 +270,7 @@ class ComponentSpec(msgspec.Struct, frozen=True):
     output_parameters: dict[str, ParameterOutput] = {}
     output_artifacts: dict[str, ArtifactOutput] = {}
     dag: DagSpec | None = None  # exactly one of dag and executor
-    executor: ContainerSpec | ImporterSpec | CustomJobSpec | None = None
+    executor: ContainerSpec | ImporterSpec | CustomJobSpec | NativeSpec | None = None
     platform: PlatformSpec = PlatformSpec()
     task_config_inputs: tuple[str, ...] = ()  # inputs of type TASK_CONFIG
 

@@ -49,7 +49,7 @@ class ProcessExecutor:
         fd: int = self._selector.fileno()  # epoll and kqueue have one
         return fd
 
-    def can_mount(self) -> bool:
+    def can_mount(self, executor: str = "process") -> bool:  # noqa: ARG002 - one of several, `together`, is asked by name
         """Whether `ProcessSpec.links` can be honoured on this machine (private mount namespaces). Asked once, 2 ms."""
         if self._can_mount is None:
             self._can_mount = recovery.can_mount()

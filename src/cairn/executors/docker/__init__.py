@@ -1,0 +1,1 @@
+"""Attempts as containers of a Docker or Podman engine."""

@@ -1,0 +1,1 @@
+"""Attempts that are work of Cairn's own services: what Google's pipeline components ask Vertex AI for."""

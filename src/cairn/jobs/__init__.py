@@ -1,0 +1,1 @@
+"""Custom jobs and training pipelines, as runs of one step."""

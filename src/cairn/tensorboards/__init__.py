@@ -1,0 +1,1 @@
+"""TensorBoard instances, experiments, runs and time series."""

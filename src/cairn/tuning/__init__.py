@@ -1,0 +1,1 @@
+"""Studies, trials and hyperparameter tuning jobs."""
