@@ -58,6 +58,16 @@
     drain_seconds = 10              # what requests at work have when the server ends
     step_clients = "here"           # Google's clients in steps that a server runs: pointed at it, or untouched
 
+    [docker]                        # --executor docker, and --image PATTERN=docker
+    socket = ""                     # unix:///PATH of the engine; empty: DOCKER_HOST, /var/run/docker.sock, Podman's
+    network = "host"                # of the containers: host | none | the name of one of the engine's networks
+    user = "auto"                   # who a step runs as: auto (you, where the engine is root's) | image | UID:GID
+    read_only_root = false          # the image's files cannot be written to; /tmp can
+    no_new_privileges = true
+    cap_drop = []                   # capabilities taken away: "NET_RAW", "ALL"
+    shm = "64Mi"                    # /dev/shm of a step that does not say
+    pull = "missing"                # images that are not here: missing (fetched) | never
+
     [directories]                   # elsewhere than in the home
     secrets = ""
     config_maps = ""
@@ -142,6 +152,17 @@ class ServerSettings(Section, frozen=True):
     step_clients: Literal["here", "untouched"] = "here"
 
 
+class DockerSettings(Section, frozen=True):
+    socket: str = ""  # unix:///PATH, or a path
+    network: str = "host"
+    user: Annotated[str, msgspec.Meta(pattern=r"^(auto|image|\d+(:\d+)?)$")] = "auto"
+    read_only_root: bool = False
+    no_new_privileges: bool = True
+    cap_drop: tuple[str, ...] = ()
+    shm: str | int = "64Mi"  # bytes or a quantity
+    pull: Literal["missing", "never"] = "missing"
+
+
 class DirectoriesSettings(Section, frozen=True):
     secrets: str = ""
     config_maps: str = ""
@@ -157,6 +178,7 @@ class Settings(Section, frozen=True):
     artifacts: ArtifactsSettings = ArtifactsSettings()
     buckets: dict[str, str] = {}
     server: ServerSettings = ServerSettings()
+    docker: DockerSettings = DockerSettings()
     directories: DirectoriesSettings = DirectoriesSettings()
 
 
