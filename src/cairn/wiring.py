@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cairn.engine.upkeep import Manifest, Upkeep
     from cairn.environments.service import UvEnvironments
     from cairn.experiments.service import ExperimentService
+    from cairn.jobs.service import JobService
     from cairn.metadata.editing import MetadataEditor
     from cairn.metadata.schemas import SchemaRegistry
     from cairn.metadata.service import MetadataService
@@ -196,6 +197,12 @@ class Cairn:
         from cairn.engine.runs import RunService
 
         return RunService(self.services, self.capacity)
+
+    @cached_property
+    def jobs(self) -> JobService:
+        from cairn.jobs.service import JobService
+
+        return JobService(self.records, lambda: self.runs, lambda: self.upkeep, self.run_settings)
 
     @cached_property
     def metadata(self) -> MetadataService:

@@ -1,0 +1,78 @@
+"""A CustomJob message as a pipeline of one step: KFP's own `customJob` executor.
+
+Source: `google.cloud.aiplatform.v1` CustomJob; kubeflow/pipelines `pipeline_spec.proto`, AIPlatformCustomJobSpec.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cairn.errors import InputRefused
+from cairn.spec.load import load_text
+from cairn.spec.types import Pipeline
+
+PIPELINE = "custom-job"
+TASK = "job"
+MAX_DISPLAY_NAME = 128
+_PLACEHOLDER = "{{$"
+
+
+def job_pipeline(message: Mapping[str, Any], environment: Mapping[str, str]) -> Pipeline:
+    """The pipeline whose one task is `message` (canonical JSON, or with snake_case keys). `environment` is given to
+    every replica; the job's own variables win. Raises InputRefused, SpecError."""
+    job = copy.deepcopy(dict(message))
+    spec = field(job, "jobSpec")
+    if not isinstance(spec, dict) or not isinstance(field(spec, "workerPoolSpecs"), list):
+        raise InputRefused("has no worker pools", place="jobSpec.workerPoolSpecs")
+    _check_texts(spec, "jobSpec")
+    for pool in field(spec, "workerPoolSpecs"):
+        if isinstance(pool, dict):
+            _add_variables(pool, environment)
+    return load_text(json.dumps(_document(job)), origin="the custom job")
+
+
+def field(message: Mapping[str, Any], name: str) -> Any:
+    """The value of a field in either spelling: `workerPoolSpecs`, `worker_pool_specs`; None for none."""
+    found = message.get(name)
+    return message.get(snake_case(name)) if found is None else found
+
+
+def snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: "_" + found[1].lower(), name)
+
+
+def _add_variables(pool: dict[str, Any], environment: Mapping[str, str]) -> None:
+    spec = field(pool, "containerSpec") or field(pool, "pythonPackageSpec")
+    if not isinstance(spec, dict) or not environment:
+        return
+    own = spec.get("env") or []
+    names = {variable.get("name") for variable in own if isinstance(variable, dict)}
+    spec["env"] = [*({"name": name, "value": value} for name, value in environment.items() if name not in names), *own]
+
+
+def _check_texts(value: Any, *place: str) -> None:
+    """A job is no step of a pipeline: there is nothing that a placeholder could stand for."""
+    if isinstance(value, str) and _PLACEHOLDER in value:
+        raise InputRefused(f"holds a placeholder of a pipeline: {value[:80]!r}", place=".".join(place))
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in items:
+        _check_texts(inner, *place, str(name))
+
+
+def _document(job: dict[str, Any]) -> dict[str, Any]:
+    name = field(job, "displayName") or PIPELINE
+    return {
+        "pipelineInfo": {"name": PIPELINE, "displayName": name},
+        "schemaVersion": "2.1.0",
+        "root": {
+            "dag": {
+                "tasks": {TASK: {"taskInfo": {"name": TASK}, "componentRef": {"name": "comp-job"}}},
+            }
+        },
+        "components": {"comp-job": {"executorLabel": "exec-job"}},
+        "deploymentSpec": {"executors": {"exec-job": {"customJob": {"customJob": job}}}},
+    }
