@@ -184,6 +184,9 @@ class ContainerImage(msgspec.Struct, frozen=True):
 
     name: str  # as the pipeline says it
     id: str  # "sha256:…" of its configuration: what is started, whatever the name is given to later
+    # Put before argv, and all of it is executed in place of what the image says: its ENTRYPOINT where the component
+    # names no command, with its CMD where it gives no arguments either.
+    entrypoint: tuple[str, ...] = ()
     working_directory: str = ""  # its WORKDIR
     mounts: tuple[tuple[str, str], ...] = ()  # (path the step sees, real path), read-only: a built environment
 
