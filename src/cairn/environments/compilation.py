@@ -12,9 +12,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cairn.environments.projects import read_project
+from cairn.environments.projects import named_packages, read_project
 
 _MENTIONS_KFP = re.compile(r"""(?:^\s*(?:name\s*=\s*)?["']?|[\[,]\s*["'])kfp\b""", re.MULTILINE)
+
+_PACKAGES = ("lib/python3.*/site-packages", "lib/python3*/dist-packages", "local/lib/python3.*/dist-packages")
 
 
 def users_python(directory: Path, variables: Mapping[str, str] | None = None, *, module: str = "kfp/dsl") -> str:
@@ -40,6 +42,25 @@ def project_of(directory: Path) -> Path | None:
     return directory if _MENTIONS_KFP.search(text) else None
 
 
+def lacks(python: str, project: Path) -> bool:
+    """Whether the environment of `python` is without a package that the project's dependency file names: an
+    environment for something else. Decided by names, without importing anything."""
+    prefix = Path(python).parents[1]
+    try:
+        text = (prefix / "pyvenv.cfg").read_text()
+    except OSError:
+        text = ""
+    if "include-system-site-packages = true" in text:
+        return False  # what it has lies elsewhere, too
+    have = {_plain(path.name.split("-")[0]) for pattern in _PACKAGES for path in prefix.glob(f"{pattern}/*-info")}
+    have |= {_plain(path.stem.split("-")[0]) for pattern in _PACKAGES for path in prefix.glob(f"{pattern}/*.egg-info")}
+    return not {_plain(name) for name in named_packages(project)} <= have
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _prefixes(directory: Path, shell: Mapping[str, str]) -> Iterator[Path]:
     if shell.get("VIRTUAL_ENV"):
         yield Path(shell["VIRTUAL_ENV"])
@@ -58,7 +79,7 @@ def _prefixes(directory: Path, shell: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _has(prefix: Path, module: str) -> bool:
-    for pattern in ("lib/python3.*/site-packages", "lib/python3*/dist-packages", "local/lib/python3.*/dist-packages"):
+    for pattern in _PACKAGES:
         for packages in prefix.glob(pattern):
             if (packages / module).is_dir():
                 return True

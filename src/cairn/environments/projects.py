@@ -15,6 +15,8 @@ import xxhash
 from cairn.environments import interpreters
 from cairn.errors import InputRefused
 
+# A requirement without a marker: what it is called. Options, paths and URLs are none.
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^]]*\]\s*)?(?:[=<>!~(][^;@]*)?(?:\s#.*)?$")
 _BOUND = re.compile(r"(>=|>|~=|==|<=|<|!=)\s*3\.(\d+)")
 
 
@@ -50,6 +52,17 @@ def read_project(directory: Path) -> Project:
         is_package="build-system" in table and (bool(project) or poetry),
         unread=tuple(foreign),
     )
+
+
+def named_packages(directory: Path) -> list[str]:
+    """Names of the distributions that the directory asks for everywhere (without a marker), as they are written."""
+    name = read_project(directory).file
+    if name == "requirements.txt":
+        lines: list[Any] = (directory / name).read_text(errors="replace").splitlines()
+    else:
+        project = _toml(directory / "pyproject.toml").get("project") or {} if name else {}
+        lines = project.get("dependencies") or []
+    return [match[1] for line in lines if isinstance(line, str) and (match := _REQUIREMENT.match(line))]
 
 
 def _is_poetry_package(table: dict[str, Any]) -> bool:

@@ -90,15 +90,16 @@ class UvEnvironments:
     def compile_environment(
         self, directory: Path, *, packages: Sequence[str] = (), progress: Progress | None = None
     ) -> Environment:
-        """A Python with kfp, for pipeline files in `directory`: the user's own if it has kfp, else one built from the
-        directory's dependency file when that names kfp, else one with the configured kfp and `packages`.
+        """A Python with kfp, for pipeline files in `directory`: the user's own if it has kfp and all that the
+        directory's dependency file names beside kfp, else one built from that file, else one with the configured kfp
+        and `packages`.
 
         Raises EnvironmentBuildError.
         """
         python = compilation.users_python(directory)
-        if python and not packages:
-            return Environment(key="host", python=python, variables=step_variables.for_python(python))
         project = compilation.project_of(directory)
+        if python and not packages and not (project and compilation.lacks(python, project)):
+            return Environment(key="host", python=python, variables=step_variables.for_python(python))
         install = Install() if project else Install(packages=(f"kfp=={self.settings.kfp}", *packages))
         spec = self.specification(self.settings.default_python or interpreters.default_version(), install)
         if project:

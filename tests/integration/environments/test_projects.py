@@ -150,6 +150,24 @@ def test_a_directory_that_names_kfp_is_compiled_in_its_own_environment(
     assert run_python(built, "import kfp, lower; print(kfp.version)") == "16\n"
 
 
+def test_the_users_environment_is_passed_by_where_it_lacks_what_the_directory_names_beside_kfp(
+    home, settings, environments, project, add_wheel, monkeypatch
+):
+    packages = project / ".venv" / "lib/python3.11/site-packages"
+    (packages / "kfp/dsl").mkdir(parents=True)
+    (packages / "kfp-2.16.0.dist-info").mkdir()
+    (project / ".venv/bin").mkdir()
+    (project / ".venv/pyvenv.cfg").touch()
+    (project / ".venv/bin/python3").symlink_to("/bin/sh")
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    add_wheel("kfp", "2.16.0", {"kfp.py": "version = 16\n"})
+    (project / "requirements.txt").write_text("kfp==2.16.0\nlower\n")
+    built = UvEnvironments(home, settings).compile_environment(project)
+    assert run_python(built, "import kfp, lower; print(kfp.version)") == "16\n"
+    (packages / "Lower-1.0.dist-info").mkdir()
+    assert environments.compile_environment(project).key == "host"
+
+
 def run_python(environment, code):
     done = subprocess.run(
         [environment.python, "-c", code], env=environment.variables, capture_output=True, text=True, check=False

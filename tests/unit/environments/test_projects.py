@@ -1,7 +1,7 @@
 import pytest
 
 from cairn.environments import compilation, interpreters
-from cairn.environments.projects import read_project
+from cairn.environments.projects import named_packages, read_project
 from cairn.errors import InputRefused
 
 
@@ -86,6 +86,21 @@ def test_a_broken_pyproject_is_refused_with_its_place(tmp_path):
 def test_a_folder_whose_dependencies_name_kfp_is_what_its_pipelines_are_compiled_in(tmp_path, name, text, found):
     (tmp_path / name).write_text(text)
     assert (compilation.project_of(tmp_path) == tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("requirements.txt", "# all\nkfp == 2.16  # pinned\n-r more.txt\nPy_Yaml[x]>=6,<7\n", ["kfp", "Py_Yaml"]),
+        ("requirements.txt", "tomli; python_version < '3.11'\n./here\na @ https://host/a.whl\nb\n", ["b"]),
+        ("pyproject.toml", '[project]\nname = "x"\ndependencies = ["kfp>=2", "uv;os_name==\'nt\'"]\n', ["kfp"]),
+        ("pyproject.toml", '[project]\nname = "x"\n', []),
+        ("setup.py", "", []),
+    ],
+)
+def test_the_packages_that_a_folder_names(tmp_path, name, text, found):
+    (tmp_path / name).write_text(text)
+    assert named_packages(tmp_path) == found
 
 
 POETRY = '[tool.poetry]\nname = "x"\n[build-system]\nrequires = ["poetry-core"]\n'
