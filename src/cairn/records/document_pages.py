@@ -12,6 +12,7 @@ from cairn.records.filtering import (
     Column,
     Condition,
     compile_filter,
+    flag,
     label_rows,
     member,
     number,
@@ -35,6 +36,13 @@ COLUMNS: dict[str, Column] = {
 
 def columns(kind: str, dialect: str) -> dict[str, Column]:
     """What a document of a kind is filtered and ordered by; for some there is more than all of them have."""
+    if kind == "tensorboard":
+        return {**COLUMNS, "is_default": flag("CASE d.state WHEN 'DEFAULT' THEN 1 ELSE 0 END")}
+    if kind == "tensorboard.time_series":
+        plugin = text(text_member("d.body", ("plugin",), dialect))
+        return {**COLUMNS, "value_type": text("d.state"), "plugin_name": plugin}
+    if kind == "tensorboard.experiment":
+        return {**COLUMNS, "source": text(text_member("d.body", ("source",), dialect))}
     if kind != "schedule":
         return COLUMNS
     start, end, following = (member("d.body", name, "BIGINT", dialect) for name in ("start", "end", "next_run_time"))

@@ -47,6 +47,8 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "spills": ("run", "uri"),
     "documents": ("n",),
     "document_labels": ("document", "name"),
+    "time_series": ("document",),
+    "time_series_points": ("series", "step"),
     "credentials": ("id",),
 }
 

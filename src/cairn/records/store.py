@@ -35,6 +35,7 @@ from cairn.records import (
     runs,
     settings,
     tasks,
+    time_series,
 )
 from cairn.records.commit import commit, hopeless, only_starts
 from cairn.records.connection import Connection
@@ -45,7 +46,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Records(metadata_writes.MetadataWrites):
+class Records(metadata_writes.MetadataWrites, time_series.TimeSeriesRecords):
     """Implements `engine.ports.Journal`, `engine.ports.RunRecords`, `metadata.MetadataRecords` and what the
     command line reads. Made by `open_records`.
 
@@ -170,6 +171,35 @@ class Records(metadata_writes.MetadataWrites):
         """Raises NotFound."""
         with self._writing() as writing:
             documents.delete(writing.connection, kind, id_, project, location, parent)
+
+    def change_documents(
+        self,
+        *,
+        create: Sequence[Document] = (),
+        replace: Sequence[tuple[Document, str]] = (),
+        delete: Sequence[Document] = (),
+    ) -> None:
+        """All of it, in one transaction, or nothing. Each replacement comes with the etag that it was made of ("": any).
+        Raises AlreadyExists, NotFound, Conflict."""
+        with self._writing() as writing:
+            for document, etag in replace:
+                documents.replace(writing.connection, document, etag)
+            for document in create:
+                documents.create(writing.connection, document)
+            for gone in delete:
+                documents.delete(writing.connection, gone.kind, gone.id, gone.project, gone.location, gone.parent)
+
+    def changed_documents(
+        self,
+        kind: str,
+        parent: str,
+        after: int,
+        *,
+        project: str = DEFAULT_PROJECT,
+        location: str = DEFAULT_LOCATION,
+    ) -> list[Document]:
+        """Those under `parent` whose update time is later than `after`, the earliest first."""
+        return self._read(documents.changed, kind, project, location, parent, after)
 
     def document(
         self, kind: str, id_: str, *, project: str = DEFAULT_PROJECT, location: str = DEFAULT_LOCATION, parent: str = ""
