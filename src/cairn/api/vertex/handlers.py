@@ -11,14 +11,23 @@ from typing import Any, TypeAlias
 
 from cairn.api.grpc.encoding import encoded
 from cairn.api.http import Call
-from cairn.api.vertex import locations, metadata, operations, pipeline_jobs, projects, schedules
+from cairn.api.vertex import (
+    custom_jobs,
+    locations,
+    metadata,
+    operations,
+    pipeline_jobs,
+    projects,
+    schedules,
+    training_pipelines,
+)
 from cairn.api.vertex.codec import HTTP_BODY
 from cairn.api.vertex.description import Method, methods
 from cairn.errors import Unimplemented
 
 VertexHandler: TypeAlias = Callable[[dict[str, Any], Call], Any]
 
-_MODULES = (pipeline_jobs, schedules, metadata, operations, locations, projects)
+_MODULES = (pipeline_jobs, custom_jobs, training_pipelines, schedules, metadata, operations, locations, projects)
 _HANDLERS: dict[str, VertexHandler] = {
     name: handler for module in _MODULES for name, handler in module.HANDLERS.items()
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from cairn.api.vertex.names import Place
+from cairn.api.vertex.naming import check_display_name, check_labels
 from cairn.domain.artifacts import Artifact
 from cairn.domain.configuration import Configuration
 from cairn.domain.runs import Submission
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from cairn.spec.types import Pipeline
     from cairn.wiring import Cairn
 
-MAX_NAME = 128  # characters
-MAX_LABELS = 64
 CONFIGURATION_HEADER = "x-cairn-configuration"
 _MAX_CONFIGURATION = 1 << 20  # bytes
 _JOB_ID = re.compile(r"[a-z0-9][-a-z0-9]{0,127}")
@@ -81,9 +80,7 @@ def submission_of(
     policy = _POLICIES[runtime.get("failurePolicy", "PIPELINE_FAILURE_POLICY_UNSPECIFIED")]
     if policy:
         settings = msgspec.structs.replace(settings, failure_policy=policy)
-    name = job.get("displayName", "")
-    if len(name) > MAX_NAME:
-        raise InputRefused(f"is longer than {MAX_NAME} characters", place=f"{field}.displayName")
+    name = check_display_name(job.get("displayName", ""), f"{field}.displayName")
     told = {key: job[key] for key in (*_WARNED, "templateUri") if job.get(key)}
     return Submission(
         parameters=_parameters(runtime, f"{field}.runtimeConfig"),
@@ -91,7 +88,7 @@ def submission_of(
         project=place.project,
         location=place.location,
         display_name=name,
-        labels=_labels(job.get("labels") or {}, f"{field}.labels"),
+        labels=check_labels(job.get("labels") or {}, f"{field}.labels"),
         source=job.get("templateUri", ""),
         pipeline_root=runtime.get("gcsOutputDirectory", ""),
         input_artifacts=_artifacts(cairn, place, runtime, f"{field}.runtimeConfig.inputArtifacts"),
@@ -158,25 +155,6 @@ def _legacy(value: Mapping[str, Any]) -> Any:
     if "doubleValue" in value:
         return float(value["doubleValue"])
     return value.get("stringValue", "")
-
-
-def _labels(labels: Mapping[str, str], place: str) -> dict[str, str]:
-    """At most 64 of up to 64 characters: letters without case or in lower case, digits, _ and -; keys begin with a
-    letter, as https://cloud.google.com/vertex-ai/docs says."""
-    if len(labels) > MAX_LABELS:
-        raise InputRefused(f"there are {len(labels)} labels; {MAX_LABELS} are the most", place=place)
-    for key, value in labels.items():
-        for part, what in ((key, "key"), (value, "value")):
-            if len(part) > MAX_NAME // 2 or any(
-                character.isupper() or not (character.isalnum() or character in "_-") for character in part
-            ):
-                raise InputRefused(
-                    f"{part[:80]!r} is no {what} of a label: up to 64 lower-case letters, digits, _ and -",
-                    place=f"{place}.{key[:64]}",
-                )
-        if not key:
-            raise InputRefused("a label's key is empty", place=place)
-    return dict(labels)
 
 
 def _artifacts(cairn: Cairn, place: Place, runtime: Mapping[str, Any], field: str) -> dict[str, tuple[Artifact, ...]]:

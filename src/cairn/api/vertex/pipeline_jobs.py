@@ -13,23 +13,23 @@ from cairn.api.http import Call
 from cairn.api.named_buckets import check_bucket
 from cairn.api.vertex import masks
 from cairn.api.vertex.names import place_of, resource
+from cairn.api.vertex.naming import requested_id
 from cairn.api.vertex.pipeline_job_filter import read_filter, read_order
 from cairn.api.vertex.pipeline_job_request import check_job_id, configuration_of, read_job, submission_of
 from cairn.api.vertex.pipeline_job_view import job_detail, job_name, job_view, spec_of
 from cairn.domain.ids import random_uid
-from cairn.domain.runs import Run
+from cairn.domain.runs import Run, RunKind
 from cairn.errors import InputRefused, NotFound, WrongState
 
 MESSAGE = "google.cloud.aiplatform.v1.PipelineJob"
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 MAX_BATCH = 32  # names in a batch, as the API says
-_MAX_REQUEST_ID = 128
 
 
 def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
     place = place_of(request.get("parent", ""))
     cairn = call.context.cairn
-    request_id = _request_id(call)
+    request_id = requested_id(call)
     if request_id:
         known = cairn.records.requested_run(*place, request_id)
         if known is not None:
@@ -142,7 +142,7 @@ def _find(name: str, call: Call) -> Run:
     """By the job's id, or by the run's own. Raises NotFound."""
     place, job_id = resource(name, "pipelineJobs")
     run = call.context.cairn.records.run_by_job_id(place.project, place.location, job_id)
-    if run is None:
+    if run is None or run.kind is not RunKind.PIPELINE:
         raise NotFound(f"there is no pipeline job {name!r}")
     return run
 
@@ -189,20 +189,6 @@ def _check_ended(run: Run) -> None:
 def _new_id(pipeline: str, uid: str) -> str:
     stem = re.sub(r"[^a-z0-9]+", "-", pipeline.lower()).strip("-")[:90] or "pipeline"
     return f"{stem}-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{uid[:6]}"
-
-
-def _request_id(call: Call) -> str:
-    """What makes a repeated submit one run. The proto has no field for it: it comes as `requestId` in the query, as
-    AIP-155 names it, or as the header `x-goog-request-id` or `idempotency-key`."""
-    found = (
-        call.first("requestId")
-        or call.first("request_id")
-        or call.headers.get("x-goog-request-id", "")
-        or call.headers.get("idempotency-key", "")
-    )
-    if len(found) > _MAX_REQUEST_ID or not found.isprintable():
-        raise InputRefused(f"is longer than {_MAX_REQUEST_ID} characters, or no text", place="requestId")
-    return found
 
 
 def _header(text: str) -> str:

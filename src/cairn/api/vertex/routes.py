@@ -16,7 +16,15 @@ from cairn.api.vertex.handlers import dispatch, handler_of
 from cairn.spec.load import load_text
 
 PREFIXES = ("/v1/", "/ui/", "/v1beta1/", "/v3/")
-_WITH_REQUEST_ID = frozenset(("PipelineService.CreatePipelineJob",))  # the proto has no field: handlers look for it
+# The protos have no field: handlers look for it.
+_WITH_REQUEST_ID = frozenset(
+    (
+        "PipelineService.CreatePipelineJob",
+        "PipelineService.CreateTrainingPipeline",
+        "JobService.CreateCustomJob",
+        "JobService.CreateHyperparameterTuningJob",
+    )
+)
 _REQUEST_ID = ("requestId", "request_id")
 _LEAST_PIPELINE = """\
 {"schemaVersion": "2.1.0", "pipelineInfo": {"name": "none"},

@@ -1,0 +1,135 @@
+"""What the resources that are runs of a job have in common: looked up, listed, cancelled, deleted, and what is checked
+of them when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from cairn.api.access import Role
+from cairn.api.http import Call
+from cairn.api.named_buckets import check_bucket
+from cairn.api.vertex import masks
+from cairn.api.vertex.names import place_of, resource
+from cairn.api.vertex.naming import check_display_name, check_labels, requested_id
+from cairn.api.vertex.run_filter import RunFilter
+from cairn.domain.runs import Run, RunKind, RunSettings
+from cairn.errors import InputRefused, NotFound, WrongState
+
+DEFAULT_PAGE, MAX_PAGE = 100, 1000
+FIELDS = {name: name for name in ("display_name", "state", "create_time", "start_time", "end_time", "update_time")} | {
+    "labels": "labels"
+}
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """One kind of resource: its collection's name, its message, the runs that are such, and how they are told."""
+
+    collection: str  # in names, such as customJobs
+    field: str  # of the request that makes one, such as customJob
+    message: str
+    noun: str
+    kinds: Collection[RunKind]  # what is found by name
+    listed: Collection[RunKind]
+    filter: RunFilter
+    view: Callable[[Run, Call], dict[str, Any]]
+
+    def find(self, name: str, call: Call) -> Run:
+        """Raises NotFound, also for a run of another kind."""
+        place, job_id = resource(name, self.collection)
+        run = call.context.cairn.records.run_by_job_id(place.project, place.location, job_id)
+        if run is None or run.kind not in self.kinds:
+            raise NotFound(f"there is no {self.noun} {name!r}")
+        return run
+
+    def get(self, request: dict[str, Any], call: Call) -> dict[str, Any]:
+        return self.view(self.find(request.get("name", ""), call), call)
+
+    def list_(self, request: dict[str, Any], call: Call) -> dict[str, Any]:
+        place = place_of(request.get("parent", ""))
+        size, mask, text = request.get("pageSize", 0), request.get("readMask", ""), request.get("filter", "")
+        if size < 0:
+            raise InputRefused("a page has at least one entry", place="pageSize")
+        runs, token = call.context.cairn.records.page_runs(
+            projects=[place.project],
+            location=place.location,
+            where=self.filter.read(text),
+            query=f"{self.collection}\n{text}",
+            token=request.get("pageToken", ""),
+            limit=min(size or DEFAULT_PAGE, MAX_PAGE),
+            kinds=self.listed,
+        )
+        found = [masks.masked(self.message, self.view(run, call), mask) for run in runs]
+        answer: dict[str, Any] = {self.collection: found} if found else {}
+        return {**answer, "nextPageToken": token} if token else answer
+
+    def cancel(self, request: dict[str, Any], call: Call) -> dict[str, Any]:
+        """Ask for it: the job is CANCELLING, then CANCELLED, unless it ends first."""
+        name = request.get("name", "")
+        run = self.find(name, call)
+        if run.state.terminal:
+            raise WrongState(f"has ended: {self.filter.prefix}{run.state}", place=name)
+        call.context.cairn.runs.cancel(run)
+        return {}
+
+    def delete(self, request: dict[str, Any], call: Call) -> dict[str, Any]:
+        name = request.get("name", "")
+        call.context.cairn.upkeep.delete(self.ended(name, call))
+        return {}
+
+    def ended(self, name: str, call: Call) -> Run:
+        """Raises WrongState for one that has not."""
+        run = self.find(name, call)
+        if not run.state.terminal:
+            raise WrongState(
+                f"has not ended: {self.filter.prefix}{run.state}", place=name, remedy="cancel it, then delete it"
+            )
+        return run
+
+    def request_id(self, call: Call) -> str:
+        """Of this kind alone: pipeline jobs and jobs that were made by the same id are not each other."""
+        given = requested_id(call)
+        return f"{self.collection}/{given}" if given else ""
+
+    def asked_before(self, place: tuple[str, str], request_id: str, call: Call) -> Run | None:
+        """What the same request has made already."""
+        return call.context.cairn.records.requested_run(*place, request_id) if request_id else None
+
+    def check(self, message: Mapping[str, Any]) -> None:
+        """Names and labels. Raises InputRefused, naming the field."""
+        if not message.get("displayName"):
+            raise InputRefused("is required", place=f"{self.field}.displayName")
+        check_display_name(message["displayName"], f"{self.field}.displayName")
+        check_labels(message.get("labels") or {}, f"{self.field}.labels")
+
+
+def check_job_spec(spec: Mapping[str, Any] | None, place: str, call: Call) -> None:
+    """That there is one, and that who asks may use the buckets that it names."""
+    if not spec or not spec.get("workerPoolSpecs"):
+        raise InputRefused("is required: one worker pool at least", place=f"{place}.workerPoolSpecs")
+    prefix = (spec.get("baseOutputDirectory") or {}).get("outputUriPrefix", "")
+    check_bucket(call, prefix, Role.EDITOR, f"{place}.baseOutputDirectory.outputUriPrefix")
+    for index, pool in enumerate(spec["workerPoolSpecs"]):
+        for number, uri in enumerate((pool.get("pythonPackageSpec") or {}).get("packageUris") or ()):
+            where = f"{place}.workerPoolSpecs[{index}].pythonPackageSpec.packageUris[{number}]"
+            check_bucket(call, uri, Role.VIEWER, where)
+
+
+def settings_of(call: Call) -> RunSettings:
+    """How a job runs that the server was handed."""
+    settings: RunSettings = call.context.cairn.run_settings()
+    return msgspec.structs.replace(settings, detached=True)
+
+
+def told_back(message: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """What a client says about a job: what only a server says, it may not."""
+    return {name: message[name] for name in names if message.get(name)}
+
+
+def note_warnings(run: Run, call: Call) -> None:
+    """In a header of the answer, for who looks there; they are recorded with the run."""
+    if run.warnings:
+        text = "; ".join(run.warnings)
+        call.notes["x-cairn-warnings"] = text.encode("ascii", "replace").decode().replace("\n", " ")[:2000]
