@@ -361,7 +361,7 @@ def test_locations_are_those_in_use(shared_server, submit, pipeline_of):
 
 def test_what_this_version_lacks_is_unimplemented(shared_server):
     for answer in (
-        shared_server.post(f"/v1/{PLACE}/customJobs", {"displayName": "x"}),
+        shared_server.post(f"/v1/{PLACE}/batchPredictionJobs", {"displayName": "x"}),
         shared_server.get(f"/v1/{PLACE}/models/7"),
         shared_server.post(f"/v1/{PLACE}/endpoints/7:predict", {"instances": []}),
     ):
