@@ -19,6 +19,7 @@ from cairn.errors import NotFound, UnsupportedFeature
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from cairn.artifacts.blobs import ObjectBlobs
     from cairn.artifacts.object_writing import Partial as Partial  # noqa: PLC0414 - types that the API names are handed on
     from cairn.artifacts.objects import LocalObjects
     from cairn.artifacts.objects import OpenObject as OpenObject  # noqa: PLC0414
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from cairn.artifacts.uploads import Session as Session  # noqa: PLC0414
     from cairn.artifacts.uploads import UploadSessions
     from cairn.domain.objects import Bucket
-    from cairn.domain.runs import RunSettings
+    from cairn.domain.runs import Run, RunSettings
     from cairn.engine.configuring import Lookups
     from cairn.engine.loop import Engine, Observer
     from cairn.engine.ports import Executor
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from cairn.engine.services import Services
     from cairn.engine.upkeep import Manifest, Upkeep
     from cairn.environments.service import UvEnvironments
+    from cairn.executors.native.executor import NativeExecutor
     from cairn.experiments.service import ExperimentService
     from cairn.jobs.service import JobService
     from cairn.metadata.editing import MetadataEditor
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
     from cairn.records import Records
     from cairn.schedules.service import ScheduleService
     from cairn.schedules.types import PipelineReference, Schedule
+    from cairn.spec.types import Pipeline
     from cairn.sweeps.service import SweepService
+    from cairn.tensorboards.service import TensorboardService
 
 
 EXECUTORS = ("process", "docker")  # what --executor takes
@@ -61,6 +65,8 @@ class Cairn:
         self.settings = settings
         self.executor_name = executor or settings.run.executor
         self.clock = SystemClock()
+        self._engine: Engine | None = None  # the latest
+        self._native: NativeExecutor | None = None
 
     @cached_property
     def capacity(self) -> Capacity:
@@ -148,13 +154,35 @@ class Cairn:
 
     @cached_property
     def executor(self) -> Executor:
+        from cairn.engine.ports import NATIVE
+        from cairn.executors.native.operations import MARK
         from cairn.executors.process import ProcessExecutor
         from cairn.executors.together import ExecutorsTogether
 
         if self.executor_name not in EXECUTORS:
             known = ", ".join(EXECUTORS)
             raise UnsupportedFeature(f"there is no executor {self.executor_name!r}", remedy=f"there are {known}")
-        return ExecutorsTogether({"process": ProcessExecutor}, {})
+        return ExecutorsTogether({"process": ProcessExecutor, NATIVE: self._native_executor}, {NATIVE: MARK})
+
+    def _native_executor(self) -> Executor:
+        from cairn.executors.native.executor import NativeExecutor
+        from cairn.executors.native.registry import operations
+        from cairn.executors.native.services import NativeServices
+
+        services = NativeServices(
+            records=self.records, runs=lambda: self.runs, jobs=lambda: self.jobs, bring=self._bring
+        )
+        self._native = NativeExecutor(operations(services))
+        return self._native
+
+    def _bring(self, run: Run, pipeline: Pipeline | None) -> None:
+        """A run that a native step has started, to the engine whose step it is."""
+        if self._engine is not None:
+            self._engine.bring(run, pipeline)
+
+    def _run_ended(self, run: Run) -> None:  # noqa: ARG002 - what the engine tells
+        if self._native is not None:
+            self._native.wake()
 
     @cached_property
     def services(self) -> Services:
@@ -263,6 +291,18 @@ class Cairn:
 
         return SweepService(self.records, self.clock, self.home.sweeps)
 
+    @cached_property
+    def tensorboards(self) -> TensorboardService:
+        from cairn.tensorboards.service import TensorboardService
+
+        return TensorboardService(self.records, self.clock, lambda: self._blobs)
+
+    @cached_property
+    def _blobs(self) -> ObjectBlobs:
+        from cairn.artifacts.blobs import ObjectBlobs
+
+        return ObjectBlobs(self.objects)
+
     def _pause_schedules(self, experiment: str, project: str) -> None:
         from cairn.filters.tree import And, Comparison
 
@@ -291,6 +331,8 @@ class Cairn:
 
         engine = Engine(self.services, self.capacity, observer=observer)
         engine.taker = lambda engine, run, pipeline: self.runs.take(engine, run, pipeline=pipeline)
+        engine.ended.append(self._run_ended)
+        self._engine = engine
         return engine
 
     def __enter__(self) -> Cairn:

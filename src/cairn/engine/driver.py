@@ -367,8 +367,9 @@ class Driver:
             location=self.run.location,
             run_uid=self.run.uid,
             task_path=ready.task.path,
-            key=f"{ready.task.uid}-{ready.task.retries}",
+            key=uid,
             settings=msgspec.to_builtins(self.run.settings),
+            variables={name: attempt.context.text(value) for name, value in leaf.env.items()},
         )
         return StartAttempt(
             uid=uid,

@@ -280,6 +280,7 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     # directory and StartAttempt.create_directories (which it writes to). Links are writable.
     reads: tuple[str, ...] = ()
     shm_bytes: int = 0  # /dev/shm of a container; 0: the executor's default
+    resources: Resources | None = None  # of a job's replica: its share of the attempt's
 
 
 class NativeCall(msgspec.Struct, frozen=True):
@@ -291,8 +292,9 @@ class NativeCall(msgspec.Struct, frozen=True):
     location: str
     run_uid: str
     task_path: str
-    key: str  # the same for every attempt that stands for the same try of the task: makes what is created idempotent
+    key: str  # the attempt's uid: an engine that comes back adopts the attempt, and what it has created by this
     settings: Any = None  # domain.runs.RunSettings of the run as builtins: what is started for it runs the same way
+    variables: dict[str, str] = {}  # what the step's own container sets: meant for what is started
 
 
 class StartAttempt(msgspec.Struct, frozen=True):
@@ -305,6 +307,7 @@ class StartAttempt(msgspec.Struct, frozen=True):
     files: tuple[tuple[str, bytes], ...] = ()  # written before the command runs (path, content)
     log_limit_bytes: int = 64 * 1024 * 1024  # of each log file; the rest is cut and marked
     native: NativeCall | None = None  # then `processes` is empty
+    chief_decides: bool = False  # the first process's success is the attempt's, and ends the others
     executor: str = "process"  # name of the one that starts it
 
 

@@ -16,7 +16,7 @@ from cairn.engine.faultpoints import point
 from cairn.engine.fit import fit, resources_of
 from cairn.engine.loop import Engine
 from cairn.engine.machine import RunMachine
-from cairn.engine.ports import EnvironmentPlan
+from cairn.engine.ports import NATIVE, EnvironmentPlan
 from cairn.engine.services import Services
 from cairn.errors import InputRefused, UnsupportedFeature
 from cairn.spec.load import load_text
@@ -104,7 +104,11 @@ class RunService:
                 refused = component.executor
                 raise UnsupportedFeature(refused.refusal, place=f"components.{name}", remedy=refused.remedy)
             if isinstance(component.executor, NativeSpec):
-                plans[name] = EnvironmentPlan(name, None, None)
+                if component.executor.refusal:
+                    raise UnsupportedFeature(
+                        component.executor.refusal, place=f"components.{name}", remedy=component.executor.remedy
+                    )
+                plans[name] = EnvironmentPlan(name, None, None, executor=NATIVE)
             if isinstance(component.executor, ContainerSpec) and not is_claim(component):
                 plans[name] = plan = self.services.environments.plan(
                     name,

@@ -27,3 +27,4 @@ class Wakeup:
     def close(self) -> None:
         os.close(self._read)
         os.close(self._write)
+        self._read = self._write = -1  # whoever sets it late writes to nothing, and not to who got the number since

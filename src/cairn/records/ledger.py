@@ -182,8 +182,13 @@ def stop_waiting(connection: Connection, run: int) -> None:
 
 
 def orphans(connection: Connection, machine: str) -> list[tuple[str, str]]:
-    """(attempt, directory) of every lease on this machine whose run no live engine claims."""
-    rows = connection.query("SELECT attempt, directory, run FROM leases WHERE machine = ? ORDER BY attempt", (machine,))
+    """(attempt, directory) of every lease on this machine whose run no live engine claims; without those that hold
+    nothing, as native steps do: nobody waits for what they have, and they are not looked for as processes are."""
+    rows = connection.query(
+        "SELECT attempt, directory, run FROM leases WHERE machine = ? "
+        "AND (cpu_millis > 0 OR memory_bytes > 0 OR accelerators > 0) ORDER BY attempt",
+        (machine,),
+    )
     unclaimed: dict[int, bool] = {}
     for _, _, run in rows:
         if run not in unclaimed:

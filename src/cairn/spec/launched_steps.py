@@ -1,6 +1,6 @@
 """A step's configuration where the step launches a CustomJob (google-cloud-pipeline-components): in its worker pools.
 
-They are a constant of the task, or the default of its component's input. Names are those of `spec.job_launchers`.
+They are a constant of the task, or the default of its component's input. `spec.native_steps` recognises such steps.
 """
 
 from __future__ import annotations

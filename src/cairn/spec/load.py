@@ -23,7 +23,7 @@ from cairn.spec.documents import MAX_BYTES, canonical, parse_documents, read_tex
 from cairn.spec.platform import Platform, read_platform
 from cairn.spec.reader import Bad, nearest, read, shown
 from cairn.spec.tasks import dag
-from cairn.spec.types import ComponentSpec, DagSpec, Pipeline, PlatformSpec
+from cairn.spec.types import ComponentSpec, DagSpec, NativeSpec, Pipeline, PlatformSpec
 
 if TYPE_CHECKING:
     from cairn.spec.custom_jobs import StepJob
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_TASKS = 20_000
 MAX_COMPONENTS = 20_000
 _VERSION = re.compile(r"2\.(0\.0|1\.[0-9]+)$")
-_LAUNCHERS = "google_cloud_pipeline_components."  # in the command of one: `job_launchers` looks closer
+_LAUNCHERS = "google_cloud_pipeline_components."  # in the words of one: `native_steps` looks closer
 _NEWER = re.compile(r"([0-9]+)\.([0-9]+)")
 _POLICY = {
     "PIPELINE_FAILURE_POLICY_FAIL_SLOW": "slow",
@@ -115,6 +115,7 @@ class _Loader:
         self.warnings: list[str] = []
         self.executors: dict[str, Any] = self.spec.get("deploymentSpec", {}).get("executors", {})
         self.jobs: dict[str, StepJob] = {}
+        self.native: dict[str, NativeSpec] = {}
 
     def pipeline(self) -> Pipeline:
         import xxhash
@@ -127,8 +128,7 @@ class _Loader:
         if len(name) > 255 or not name.isprintable():
             raise Bad(f"{shown(name)} is no name for a pipeline", "pipelineInfo", "name")
         platform = self._platform()
-        self.jobs = self._jobs()
-        self.warnings += [warning for job in self.jobs.values() for warning in job.warnings]
+        self._read_jobs()
         components = self._components(platform)
         root = self._root()
         by_kfp = self.spec.get("sdkVersion", "").startswith("kfp-")
@@ -164,16 +164,21 @@ class _Loader:
     def _default_root(self) -> str:
         return str(self._runtime().get("gcsOutputDirectory") or self.spec.get("defaultPipelineRoot", ""))
 
-    def _jobs(self) -> dict[str, StepJob]:
-        """By component. What reads them takes a while to import, and few pipelines have any."""
-        commands = [executor.get("container", {}).get("command") or [""] for executor in self.executors.values()]
+    def _read_jobs(self) -> None:
+        """What reads them takes a while to import, and few pipelines have any."""
         if not any("customJob" in executor for executor in self.executors.values()) and not any(
-            _LAUNCHERS in command[-1] for command in commands
+            _LAUNCHERS in str(word)
+            for executor in self.executors.values()
+            for side in ("command", "args")
+            for word in executor.get("container", {}).get(side) or ()
         ):
-            return {}
-        from cairn.spec.job_launchers import read_jobs
+            return
+        from cairn.spec.native_steps import read_native
 
-        return read_jobs(self.spec)
+        found = read_native(self.spec)
+        self.jobs, self.native = found.jobs, found.steps
+        self.warnings += [warning for job in self.jobs.values() for warning in job.warnings]
+        self.warnings += found.warnings
 
     def _version(self) -> None:
         version = self.spec.get("schemaVersion", "")
@@ -242,7 +247,7 @@ class _Loader:
             output_parameters=_each(outputs, "outputDefinitions", "parameters", definitions.output_parameter),
             output_artifacts=_each(outputs, "outputDefinitions", "artifacts", definitions.output_artifact),
             dag=self._dag(spec) if "dag" in spec else None,
-            executor=None if "dag" in spec else job.executor if job is not None else self._executor(spec),
+            executor=None if "dag" in spec else job.executor if job is not None else self._executor(name, spec),
             platform=platform,
             task_config_inputs=tuple(
                 key for key, parameter in input_parameters.items() if parameter.type == "TASK_CONFIG"
@@ -258,7 +263,9 @@ class _Loader:
             raise Bad(f"there are {len(found.tasks)} tasks; {MAX_TASKS} are the most", "dag", "tasks")
         return found
 
-    def _executor(self, spec: dict[str, Any]) -> Any:
+    def _executor(self, name: str, spec: dict[str, Any]) -> Any:
+        if name in self.native:
+            return self.native[name]
         label = spec.get("executorLabel", "")
         if not label:
             raise Bad("has neither dag nor executorLabel")

@@ -9,8 +9,8 @@ import msgspec
 
 from cairn.domain.configuration import StepConfiguration
 from cairn.errors import ConfigurationError, InputRefused
-from cairn.spec.job_launchers import is_launcher
 from cairn.spec.machine_types import machine_resources
+from cairn.spec.native_steps import is_launcher
 from cairn.spec.quantities import parse_cpu, parse_memory
 from cairn.spec.reader import snake
 from cairn.spec.spelling import drop, key_of, member, put, value_of

@@ -18,7 +18,6 @@ import msgspec
 from cairn.domain.configuration import StepConfiguration
 from cairn.errors import ConfigurationError
 from cairn.spec.documents import canonical
-from cairn.spec.job_launchers import is_launcher
 from cairn.spec.launched_steps import (
     check_launched,
     pools_are_the_tasks,
@@ -26,6 +25,7 @@ from cairn.spec.launched_steps import (
     write_launched_task,
 )
 from cairn.spec.load import MAX_TASKS, load_text
+from cairn.spec.native_steps import is_launcher
 from cairn.spec.reader import nearest, shown
 from cairn.spec.spelling import member, value_of
 from cairn.spec.step_writing import check_step, said_of, write_executor, write_task

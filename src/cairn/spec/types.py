@@ -195,6 +195,8 @@ class NativeSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
     type: str  # the launcher's --type: CustomJob, HyperparameterTuningJob, UploadModel, Wait, …
     arguments: tuple[str, ...]  # the launcher's words, which may hold placeholders, Concat and IfPresent JSON
     container: ContainerSpec  # as it is written
+    refusal: str = ""  # why it cannot run here: it loads, and is refused when it is to run
+    remedy: str = ""
 
 
 class ImporterSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
