@@ -127,20 +127,21 @@ class GrpcFront:
             raise Unimplemented(f"there is no method {exchange.path}")
         exchange.name = f"vertex.{call.method.name}"
         with self._pressure.one_more() as load:
-            await self._unary(exchange, call, identity, load)
+            await self._one_request(exchange, call, identity, load)
 
-    async def _unary(self, exchange: _Exchange, asked: VertexCall, identity: Identity, load: Load) -> None:
+    async def _one_request(self, exchange: _Exchange, asked: VertexCall, identity: Identity, load: Load) -> None:
         self.gate.authorise(identity, READ_ANY)  # before anything is read
-        if asked.method.streams or not asked.bindings:
+        if "request" in asked.method.streams or not asked.bindings:
             raise Unimplemented(f"{asked.method.name} is not in this version of Cairn")
         message = await _messages(exchange, load, self.gate.policy.body_limit).only()
         work = asyncio.get_running_loop().run_in_executor(
             self._workers, self._handled, exchange, asked, identity, message
         )
-        await exchange.answer(await _unless_gone(work, exchange.receive))
+        for answer in await _unless_gone(work, exchange.receive):
+            await exchange.answer(answer)
 
-    def _handled(self, exchange: _Exchange, asked: VertexCall, identity: Identity, message: bytes) -> bytes:
-        """In a worker's thread."""
+    def _handled(self, exchange: _Exchange, asked: VertexCall, identity: Identity, message: bytes) -> list[bytes]:
+        """In a worker's thread; one message, or those of a response that streams."""
         from cairn.api.application import named_project
         from cairn.api.grpc.encoding import encoded
         from cairn.api.vertex.codec import from_message
@@ -163,7 +164,8 @@ class GrpcFront:
             project,
             base_url=f"{scheme}://{exchange.headers.get('host', '')}",
         )
-        return encoded(method.response, dispatch(method, request, call))
+        answer = dispatch(method, request, call)
+        return [encoded(method.response, one) for one in (answer if method.streams else (answer,))]
 
     async def _converse(self, exchange: _Exchange, conversation: Conversation) -> None:
         messages = _messages(exchange, None, self.gate.policy.body_limit)
@@ -202,7 +204,7 @@ def _not_counted(_size: int) -> None:
     """Conversations take small messages, one after the other."""
 
 
-async def _unless_gone(work: asyncio.Future[bytes], receive: Receive) -> bytes:
+async def _unless_gone(work: asyncio.Future[list[bytes]], receive: Receive) -> list[bytes]:
     """What has not begun when the client goes away is not begun. Raises Gone."""
     gone = asyncio.ensure_future(_until_gone(receive))
     try:

@@ -1,7 +1,8 @@
 """Every method that this version has, by "Service.Method".
 
 A handler is `handler(request, call) -> answer` on canonical protobuf JSON (`codec`); REST and gRPC are two faces over
-it. One of a long-running method returns the finished response, which `dispatch` wraps into an operation.
+it. One of a long-running method returns the finished response, which `dispatch` wraps into an operation; one of a
+method that streams its response returns a list of messages.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from cairn.api.vertex import (
     pipeline_jobs,
     projects,
     schedules,
+    tensorboards,
     training_pipelines,
 )
 from cairn.api.vertex.codec import HTTP_BODY
@@ -27,7 +29,17 @@ from cairn.errors import Unimplemented
 
 VertexHandler: TypeAlias = Callable[[dict[str, Any], Call], Any]
 
-_MODULES = (pipeline_jobs, custom_jobs, training_pipelines, schedules, metadata, operations, locations, projects)
+_MODULES = (
+    pipeline_jobs,
+    custom_jobs,
+    training_pipelines,
+    schedules,
+    tensorboards,
+    metadata,
+    operations,
+    locations,
+    projects,
+)
 _HANDLERS: dict[str, VertexHandler] = {
     name: handler for module in _MODULES for name, handler in module.HANDLERS.items()
 }
@@ -52,7 +64,8 @@ def dispatch(method: Method, request: dict[str, Any], call: Call) -> Any:
     if method.operation is not None:
         answer = operations.finished(method, request, answer, call)
     if call.context.shared.get("check_answers") and method.response != HTTP_BODY:
-        encoded(method.response, answer)  # raises for what is no such message
+        for message in answer if method.streams else (answer,):
+            encoded(method.response, message)  # raises for what is no such message
     return answer
 
 
