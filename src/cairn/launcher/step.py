@@ -131,7 +131,7 @@ def _enter(plan: Plan, preload: Optional[Preload], placement: Placement, report:
     if plan.fresh or preload is None or not plan.source:
         _execute(plan, own)
     os.environ.update(own)
-    _start_shim()
+    _start_shim(preload)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as the interpreter does when it starts
     if hasattr(signal, "SIGXFSZ"):
@@ -140,13 +140,14 @@ def _enter(plan: Plan, preload: Optional[Preload], placement: Placement, report:
     return Call(preload, plan.module_path, plan.arguments)
 
 
-def _start_shim() -> None:
+def _start_shim(preload: Preload) -> None:
     """What `sitecustomize` does in a fresh process: point Google's clients at the server that hosts the engine."""
     directory = os.environ.get(SHIM_VARIABLE)
     if not directory or os.environ.get("CAIRN_SHIM", "").lower() in SHIM_OFF:
         return
     os.environ["PYTHONPATH"] = _with_shim(directory, os.environ)
     sys.path.insert(1, directory)
+    preload.path.insert(0, directory)  # which is what the step's sys.path is made of
     import cairn_finder  # type: ignore[import-not-found]
 
     cairn_finder.install()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from lightweight_steps import FRESH, OBSERVED, observation, output
 
+from cairn.client.environment import SHIM
 from cairn.domain.states import ExitReason
 from cairn.executors.process.executor import MAX_IDLE
 from cairn.testing.executors import collect, log, run
@@ -26,6 +27,23 @@ def test_a_plain_step_is_forked_and_one_with_start_up_variables_is_not(executor,
     run(executor, fresh)
     assert "launcher_main" in output(forked)
     assert "launcher_main" not in output(fresh)
+
+
+def test_a_forked_step_has_the_shim_where_a_fresh_process_has_it(executor, components):
+    """What sends requests may be imported at any time; the shim is imported only then."""
+    source = """
+        def step() -> list:
+            import os, socket, sys
+            return sys.path[2:]  # behind the component's place and its own
+    """
+    found = []
+    for variables in ({}, FRESH):
+        request = components.call(source, variables={"CAIRN_STEP_SHIM": str(SHIM), **variables})
+        assert run(executor, request).code == 0, log(request, "stderr")
+        found.append(output(request))
+    forked, fresh = found
+    assert forked == fresh
+    assert str(SHIM) in forked
 
 
 def test_steps_share_no_state(executor, components):
