@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cairn.config.home import Home
 from cairn.config.settings import Settings, load_settings
@@ -17,6 +17,7 @@ from cairn.domain.resources import Capacity
 from cairn.errors import NotFound, UnsupportedFeature
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
 
     from cairn.artifacts.blobs import ObjectBlobs
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from cairn.executors.native.executor import NativeExecutor
     from cairn.experiments.service import ExperimentService
     from cairn.jobs.service import JobService
+    from cairn.jobs.tuning_jobs import TuningJobService
     from cairn.metadata.editing import MetadataEditor
     from cairn.metadata.schemas import SchemaRegistry
     from cairn.metadata.service import MetadataService
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from cairn.spec.types import Pipeline
     from cairn.sweeps.service import SweepService
     from cairn.tensorboards.service import TensorboardService
+    from cairn.tuning.service import StudyService
 
 
 EXECUTORS = ("process", "docker")  # what --executor takes
@@ -233,6 +236,18 @@ class Cairn:
         return JobService(self.records, lambda: self.runs, lambda: self.upkeep, self.run_settings)
 
     @cached_property
+    def tuning_jobs(self) -> TuningJobService:
+        from cairn.jobs.tuning_jobs import TuningJobService
+
+        def check_study(spec: Mapping[str, Any], place: str) -> tuple[str, ...]:
+            from cairn.tuning.study_spec import parse
+
+            parse(spec, place)
+            return ()
+
+        return TuningJobService(self.jobs, lambda: self.runs, self.run_settings, check_study)
+
+    @cached_property
     def metadata(self) -> MetadataService:
         from cairn.metadata.service import MetadataService
 
@@ -302,6 +317,12 @@ class Cairn:
         from cairn.artifacts.blobs import ObjectBlobs
 
         return ObjectBlobs(self.objects)
+
+    @cached_property
+    def studies(self) -> StudyService:
+        from cairn.tuning.service import StudyService
+
+        return StudyService(self.records, self.clock)
 
     def _pause_schedules(self, experiment: str, project: str) -> None:
         from cairn.filters.tree import And, Comparison

@@ -32,6 +32,7 @@ MAX_TASKS = 20_000
 MAX_COMPONENTS = 20_000
 _VERSION = re.compile(r"2\.(0\.0|1\.[0-9]+)$")
 _LAUNCHERS = "google_cloud_pipeline_components."  # in the words of one: `native_steps` looks closer
+_OWN_COMMAND = "cairn-native"
 _NEWER = re.compile(r"([0-9]+)\.([0-9]+)")
 _POLICY = {
     "PIPELINE_FAILURE_POLICY_FAIL_SLOW": "slow",
@@ -167,7 +168,7 @@ class _Loader:
     def _read_jobs(self) -> None:
         """What reads them takes a while to import, and few pipelines have any."""
         if not any("customJob" in executor for executor in self.executors.values()) and not any(
-            _LAUNCHERS in str(word)
+            _LAUNCHERS in str(word) or word == _OWN_COMMAND
             for executor in self.executors.values()
             for side in ("command", "args")
             for word in executor.get("container", {}).get(side) or ()

@@ -15,6 +15,8 @@ TUNING_JOB = "HyperparameterTuningJob"
 TUNING_JOB_WITH_METRICS = "HyperparameterTuningJobWithMetrics"
 WAIT = "Wait"
 SERVED = (CUSTOM_JOB, TUNING_JOB, TUNING_JOB_WITH_METRICS, WAIT)
+OWN_COMMAND = "cairn-native"  # the command of a step of Cairn's own jobs
+TUNE = "Tune"  # its `--type`: drives the trials of the tuning job whose run it is in
 
 _REGISTRY = "the model registry and its endpoints, which come with a later version of Cairn"
 _UNTIL_THEN = "until then, keep the model as an artifact of the step that trains it"

@@ -25,7 +25,7 @@ from cairn.errors import SpecError
 from cairn.spec.coercion import with_integers
 from cairn.spec.custom_jobs import StepJob, step_job
 from cairn.spec.definitions import container
-from cairn.spec.native_services import refusal_of
+from cairn.spec.native_services import OWN_COMMAND, refusal_of
 from cairn.spec.placeholders import compile_command
 from cairn.spec.reader import Bad
 from cairn.spec.tasks import parameter_binding
@@ -88,6 +88,8 @@ def read_native(spec: dict[str, Any]) -> NativeReading:
         try:
             if "customJob" in executor:
                 found.jobs[name] = _of_executor(executor["customJob"], name)
+            elif _words(executor.get("container", {}))[:1] == [OWN_COMMAND]:
+                found.steps[name] = _own(executor["container"])
             elif module_of(_words(executor.get("container", {}))):
                 launchers[name] = _Launcher(name, component, executor["container"])
         except Bad as bad:
@@ -106,6 +108,11 @@ def read_native(spec: dict[str, Any]) -> NativeReading:
             found.steps[name] = launcher.native
         found.warnings += launcher.warnings
     return found
+
+
+def _own(spec: Mapping[str, Any]) -> NativeSpec:
+    words = tuple(_words(spec)[1:])
+    return NativeSpec(type=options(words).get("--type", ""), arguments=words, container=container(dict(spec)))
 
 
 def _of_executor(spec: Mapping[str, Any], component: str) -> StepJob:

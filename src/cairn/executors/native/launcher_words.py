@@ -61,7 +61,8 @@ class Launch(msgspec.Struct, frozen=True):
             raise StepError(f"the launcher's --payload is no JSON: {error}") from None
         if not isinstance(found, dict):
             raise StepError("the launcher's --payload is no JSON object")
-        return without_empty(found)
+        message: dict[str, Any] = without_empty(found)
+        return message
 
     def uri(self, collection: str, id_: str) -> str:
         name = f"projects/{self.project}/locations/{self.location}/{collection}/{id_}"
