@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from cairn.domain.runs import AttemptRecord
 from cairn.errors import InputRefused, NotFound
 from cairn.launcher.logs import STREAMS, interleaved, log_path
 
 _CHUNK = 1 << 16
+_REPLICA = re.compile(r"replica-(\d+)-(.+)")  # as `launcher/step.py` names their directories
 
 
 def choose(attempts: Sequence[AttemptRecord], path: str, number: str | None) -> list[AttemptRecord]:
@@ -26,6 +31,20 @@ def choose(attempts: Sequence[AttemptRecord], path: str, number: str | None) -> 
             numbers = ", ".join(sorted({str(one.number) for one in known})) or "none"
             raise NotFound(f"there is no attempt {number}", place=path, remedy=f"there are: {numbers}")
     return sorted(mine, key=lambda one: (one.start_time, one.path))
+
+
+def replicas(one: AttemptRecord) -> list[tuple[str, AttemptRecord]]:
+    """Each process of an attempt that has logs of its own, with its name and as an attempt in its directory: first the
+    chief, or the only one, whose name is ""."""
+    found: list[tuple[int, str, str]] = []
+    try:
+        for entry in os.scandir(one.directory):
+            if named := _REPLICA.fullmatch(entry.name):
+                found.append((int(named[1]), named[2], entry.path))
+    except OSError:
+        pass  # deleted, or not there yet
+    others = [(name, msgspec.structs.replace(one, directory=path)) for _, name, path in sorted(found)]
+    return [("", one), *others]
 
 
 class LogTail:

@@ -18,7 +18,8 @@ from cairn.api.own.operations import choice, integer
 from cairn.api.own.watching import JournalWatch
 from cairn.domain.runs import AttemptRecord, JournalEntry, Run
 from cairn.domain.states import AttemptState
-from cairn.engine.log_tails import LogTail, choose
+from cairn.engine.log_tails import LogTail, choose, replicas
+from cairn.errors import NotFound
 from cairn.launcher.logs import STREAMS, interleaved
 
 BEAT_SECONDS = 15.0  # a comment keeps proxies from closing what is quiet
@@ -82,11 +83,15 @@ class Events:
 
 
 def logs(call: Call) -> Reply:
-    """What steps have written so far, as text, one after another in the order in which they started."""
+    """What steps have written so far, as text, one after another in the order in which they started; the replicas of
+    one in the order of its worker pools."""
     run = runs.find(call, call.variables["run"])
-    only = choice(call, "stream", STREAMS)
+    only, replica = choice(call, "stream", STREAMS), call.first("replica")
     attempts = choose(call.context.cairn.records.attempts(run.uid), call.first("task"), call.first("attempt") or None)
-    body = _chunks(_pieces(attempts, only))
+    chosen = [(name, part) for one in attempts for name, part in replicas(one) if replica in ("", name)]
+    if replica and not chosen:
+        raise NotFound(f"there is no replica {replica[:80]!r}", place="replica")
+    body = _chunks(_pieces([part for _, part in chosen], only))
     return Reply(200, body, "text/plain; charset=utf-8", {"content-disposition": "attachment"})
 
 
@@ -124,12 +129,13 @@ def _told(entry: JournalEntry) -> dict[str, Any]:
 def _log_events(call: Call, run: Run, tails: dict[str, LogTail]) -> Iterator[bytes]:
     """What has come since the last look, read no faster than it is taken."""
     for one in choose(call.context.cairn.records.attempts(run.uid), call.first("task"), "all"):
-        tail = tails.setdefault(one.uid, LogTail(one))
-        for stream, data in tail.more(ended=one.state is not AttemptState.RUNNING):
-            text = data.decode(errors="replace")
-            for at in range(0, len(text), _TEXT):
-                piece = {"stream": stream, "text": text[at : at + _TEXT]}
-                yield _event("log", {"task": one.path, "attempt": one.number, **piece})
+        for name, part in replicas(one):
+            tail = tails.setdefault(part.directory, LogTail(part))
+            told = {"task": one.path, "attempt": one.number, **({"replica": name} if name else {})}
+            for stream, data in tail.more(ended=one.state is not AttemptState.RUNNING):
+                text = data.decode(errors="replace")
+                for at in range(0, len(text), _TEXT):
+                    yield _event("log", {**told, "stream": stream, "text": text[at : at + _TEXT]})
 
 
 def _event(kind: str, data: Any, sequence: int = 0) -> bytes:

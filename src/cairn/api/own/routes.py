@@ -53,6 +53,7 @@ def _runs(streams: Events) -> list[Operation]:
     one_task = Parameter(TASK.name, TASK.description, TASK.schema)
     attempt = Parameter("attempt", "A number, or all; the latest of each task when left out.", text)
     stream = Parameter("stream", "One of the two.", {"enum": list(STREAMS)})
+    replica = Parameter("replica", "One of a job's replicas, such as workerpool1-0; all when left out.", text)
     other = Parameter("with", "The other run.", text, required=True)
     summary, listed = types.RunSummary, types.RunList
     return [
@@ -141,7 +142,7 @@ def _runs(streams: Events) -> list[Operation]:
             events.logs,
             READ_ANY,
             "text/plain",
-            (*_WHERE, one_task, attempt, stream),
+            (*_WHERE, one_task, attempt, stream, replica),
         ),
         Operation(
             "GET",

@@ -15,7 +15,7 @@ from cairn.cli.opening import opened
 from cairn.cli.runs.listing import find_task
 from cairn.domain.states import AttemptState
 from cairn.engine.log_files import log_files
-from cairn.engine.log_tails import LogTail, choose
+from cairn.engine.log_tails import LogTail, choose, replicas
 from cairn.errors import InputRefused, NotFound
 from cairn.launcher.logs import STREAMS, interleaved
 
@@ -69,10 +69,11 @@ def logs(
             _list_files(chosen, as_json=as_json)
             return
         for one in chosen:
-            for stream, data in interleaved(one.directory):
-                if only in (None, stream):
-                    writer.write(one, stream, data)
-            writer.end(one)
+            for name, part in replicas(one):
+                for stream, data in interleaved(part.directory):
+                    if only in (None, stream):
+                        writer.write(one, stream, data, name)
+                writer.end(one, name)
         if path and not as_json:
             _mention_files(run, path, chosen)
 
@@ -140,42 +141,49 @@ def _mention_cached(cairn: Cairn, run: Run) -> None:
 
 
 class _Plain:
-    """Bytes as they are; with several tasks, whole lines, each with its task's path before it."""
+    """Bytes as they are; with several tasks or replicas, whole lines, each with its task's path, or its replica's name,
+    before it."""
 
     def __init__(self, *, named: bool) -> None:
         self.named = named
         self._rest: dict[str, bytes] = {}
 
-    def write(self, one: AttemptRecord, stream: str, data: bytes) -> None:
-        if not self.named:
+    def write(self, one: AttemptRecord, stream: str, data: bytes, replica: str) -> None:
+        if not self.named and not replica:
             sys.stdout.buffer.write(data)
             return
-        key = f"{one.uid}/{stream}"
+        key = f"{one.uid}/{replica}/{stream}"
         *lines, rest = (self._rest.pop(key, b"") + data).split(b"\n")
         if rest:
             self._rest[key] = rest
-        prefix = f"{one.path} | ".encode()
+        prefix = _before(one, replica)
         for line in lines:
             sys.stdout.buffer.write(prefix + line + b"\n")
 
-    def end(self, one: AttemptRecord) -> None:
+    def end(self, one: AttemptRecord, replica: str) -> None:
         for stream in STREAMS:
-            rest = self._rest.pop(f"{one.uid}/{stream}", b"")
+            rest = self._rest.pop(f"{one.uid}/{replica}/{stream}", b"")
             if rest:
-                sys.stdout.buffer.write(f"{one.path} | ".encode() + rest + b"\n")
+                sys.stdout.buffer.write(_before(one, replica) + rest + b"\n")
 
     def flush(self) -> None:
         sys.stdout.buffer.flush()
 
 
+def _before(one: AttemptRecord, replica: str) -> bytes:
+    return (f"{one.path} {replica} | " if replica else f"{one.path} | ").encode()
+
+
 class _Json:
-    """{"task", "attempt", "stream", "text"}, one in a line."""
+    """{"task", "attempt", "replica" of a job that has several, "stream", "text"}, one in a line."""
 
-    def write(self, one: AttemptRecord, stream: str, data: bytes) -> None:
-        text = data.decode(errors="replace")
-        output.print_json({"task": one.path, "attempt": one.number, "stream": stream, "text": text})
+    def write(self, one: AttemptRecord, stream: str, data: bytes, replica: str) -> None:
+        told: dict[str, Any] = {"task": one.path, "attempt": one.number}
+        if replica:
+            told["replica"] = replica
+        output.print_json({**told, "stream": stream, "text": data.decode(errors="replace")})
 
-    def end(self, one: AttemptRecord) -> None:
+    def end(self, one: AttemptRecord, replica: str) -> None:
         pass
 
     def flush(self) -> None:
@@ -188,12 +196,13 @@ def _follow(cairn: Cairn, run: Run, path: str, only: str | None, writer: Any) ->
     while True:
         run = cairn.records.run(run.uid)
         for one in choose(cairn.records.attempts(run.uid), path, "all"):
-            tail = tails.setdefault(one.uid, LogTail(one))
-            for stream, data in tail.more(ended=one.state is not AttemptState.RUNNING):
-                if only in (None, stream):
-                    writer.write(one, stream, data)
-            if tail.done:
-                writer.end(one)
+            for name, part in replicas(one):
+                tail = tails.setdefault(part.directory, LogTail(part))
+                for stream, data in tail.more(ended=one.state is not AttemptState.RUNNING):
+                    if only in (None, stream):
+                        writer.write(one, stream, data, name)
+                if tail.done:
+                    writer.end(one, name)
         writer.flush()
         if run.state.terminal or (path and _over(cairn, run, path)):
             return

@@ -277,3 +277,17 @@ def test_what_is_wrong_with_a_training_pipeline_is_named(shared_server, change, 
     answer = shared_server.post(PIPELINES, training("true", **change))
     assert answer.status in (400, 404, 501), answer
     assert said in answer.error
+
+
+def test_logs_of_replicas(shared_server, create, ended):
+    said = 'echo $CLUSTER_SPEC | sed \'s/.*"type": "\\([a-z0-9]*\\)", "index": \\([0-9]\\).*/\\1-\\2/\''
+    spec = spec_of(said)
+    spec["workerPoolSpecs"] += spec_of(said, replicas=2)["workerPoolSpecs"]
+    job = ended(create({"displayName": "several", "jobSpec": spec})["name"])
+    assert job["state"] == "JOB_STATE_SUCCEEDED"
+    logs = f"/cairn/v1/runs/{job['name'].rpartition('/')[2]}/logs"
+    assert shared_server.get(logs).content == b"workerpool0-0\nworkerpool1-0\nworkerpool1-1\n"
+    assert shared_server.get(logs, replica="workerpool1-1").content == b"workerpool1-1\n"
+    assert shared_server.get(logs, replica="workerpool7-0").status == 404
+    events = shared_server.get(logs.replace("/logs", "/events"), logs="true").content.decode()
+    assert '"replica":"workerpool1-0","stream":"stdout","text":"workerpool1-0' in events
