@@ -29,14 +29,15 @@ def log_path(directory: str, stream: str) -> str:
 
 
 class Stream:
-    """One pipe and its file. Beyond `limit` bytes the middle is cut: the head stays in the file, the tail in memory
-    until the end, and between them stands how much is missing. Memory is bounded by the tail."""
+    """One pipe (-1: none, `keep` is given its bytes) and its file. Beyond `limit` bytes the middle is cut: the head
+    stays in the file, the tail in memory until the end, and between them stands how much is missing. Memory is bounded
+    by the tail."""
 
     def __init__(self, name: str, reader: int, directory: str, limit: int) -> None:
         self.name = name
         self.reader = reader
         self.file = os.open(log_path(directory, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self.at_end = False
+        self.at_end = reader < 0
         self._wide = False
         self._tail_limit = min(MAX_TAIL, limit // 4)
         self._room = limit - self._tail_limit
@@ -86,7 +87,8 @@ class Stream:
             why = f": {self._error}" if self._error else ", the log reached its limit"
             kept += self._write(f"\n[cairn: {self._cut} bytes cut here{why}]\n".encode())
         kept += self._write(tail)
-        os.close(self.reader)
+        if self.reader >= 0:
+            os.close(self.reader)
         os.close(self.file)
         return kept
 
@@ -110,7 +112,8 @@ class Stream:
 
 
 class Pump:
-    """Both streams of one process: non-blocking read ends, closed by `finish`. Belongs to the supervisor's loop."""
+    """Both streams of one process: non-blocking read ends, closed by `finish`, or what `take` is given. Belongs to the
+    supervisor's loop."""
 
     def __init__(self, stdout: int, stderr: int, directory: str, limit: int) -> None:
         self.stdout = Stream("stdout", stdout, directory, limit)
@@ -129,6 +132,11 @@ class Pump:
         """Take what `stderr` holds, and before it what `stdout` holds; returns how many bytes of `stderr`."""
         self._drain(self.stdout)
         return self._drain(self.stderr)
+
+    def take(self, name: str, data: bytes) -> None:
+        """Bytes of a stream that has no pipe."""
+        stream = self.stderr if name == "stderr" else self.stdout
+        self._note(stream, stream.keep(data))
 
     def _drain(self, stream: Stream) -> int:
         total = 0

@@ -29,6 +29,14 @@ del file
 runpy._run_module_as_main({RUNTIME_MODULE!r})"""
 
 
+def replica_directory(directory: str, number: int, replica: str) -> str:
+    """The first process has the attempt's directory itself, each other one a directory in it."""
+    if number == 0:
+        return directory
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in replica)
+    return os.path.join(directory, f"replica-{number}-{name}")
+
+
 class Plan:
     """One process of an attempt, as the engine asked for it, with the directory that is its own."""
 
@@ -145,7 +153,7 @@ def _start_shim(preload: Preload) -> None:
     directory = os.environ.get(SHIM_VARIABLE)
     if not directory or os.environ.get("CAIRN_SHIM", "").lower() in SHIM_OFF:
         return
-    os.environ["PYTHONPATH"] = _with_shim(directory, os.environ)
+    os.environ["PYTHONPATH"] = with_shim(directory, os.environ)
     sys.path.insert(1, directory)
     preload.path.insert(0, directory)  # which is what the step's sys.path is made of
     import cairn_finder  # type: ignore[import-not-found]
@@ -153,7 +161,7 @@ def _start_shim(preload: Preload) -> None:
     cairn_finder.install()
 
 
-def _with_shim(directory: str, variables: Mapping[str, str]) -> str:
+def with_shim(directory: str, variables: Mapping[str, str]) -> str:
     return os.pathsep.join(part for part in (directory, variables.get("PYTHONPATH", "")) if part)
 
 
@@ -200,7 +208,7 @@ def _execute(plan: Plan, own: Dict[str, str]) -> NoReturn:
         variables["_KFP_RUNTIME"] = "true"
     variables.update(own)
     if SHIM_VARIABLE in variables:
-        variables["PYTHONPATH"] = _with_shim(variables[SHIM_VARIABLE], variables)
+        variables["PYTHONPATH"] = with_shim(variables[SHIM_VARIABLE], variables)
     command = plan.command()
     try:
         os.execvpe(command[0], command, variables)

@@ -3,3 +3,4 @@
 LOCK_NAME = "waiter.lock"  # held with flock by the waiter; says who it is
 EXIT_NAME = "exit.json"  # there once the attempt is over
 ABANDONED_NAME = "abandoned"  # no waiter may begin any more
+CONTAINER_NAME = "container.json"  # which containers the attempt has, in which engine

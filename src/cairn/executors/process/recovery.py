@@ -15,7 +15,7 @@ from cairn.domain.runs import Exit
 from cairn.domain.states import ExitReason
 from cairn.launcher import processes
 from cairn.launcher.control import KILL_SIGNAL, STOP_SIGNAL
-from cairn.launcher.waiting import ABANDONED_NAME, EXIT_NAME, LOCK_NAME
+from cairn.launcher.waiting import ABANDONED_NAME, CONTAINER_NAME, EXIT_NAME, LOCK_NAME
 
 WATCH_SECONDS = 0.01
 
@@ -73,9 +73,13 @@ def give_up(directory: str) -> bool:
 
 
 def end_leftovers(uid: str, directory: str) -> None:
-    """Kill what a killed waiter left running; returns when it is gone."""
+    """Kill what a killed waiter left running, remove its containers; returns when they are gone."""
     waiter = read_waiter(directory)
     processes.sweep(uid, waiter.step, waiter.step_ticks)
+    if os.path.exists(os.path.join(directory, CONTAINER_NAME)):
+        from cairn.launcher import containers  # none in an installation that has no container engine
+
+        containers.sweep(directory)
 
 
 def lost(message: str) -> Exit:
