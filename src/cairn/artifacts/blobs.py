@@ -1,4 +1,5 @@
-"""TensorBoard's blobs as objects: a bucket for each project, a folder for each location."""
+"""TensorBoard's blobs as objects: a bucket for each project's location. (No folder in it: the client's uploader would
+put two slashes behind that.)"""
 
 from __future__ import annotations
 
@@ -20,14 +21,15 @@ class ObjectBlobs:
         self._claimed: set[str] = set()
 
     def prefix(self, place: Where) -> str:
-        bucket = f"cairn-tensorboard-{xxhash.xxh3_64_hexdigest(place.project.encode())}"
+        digest = xxhash.xxh3_64_hexdigest(f"{place.project}/{place.location}".encode())
+        bucket = f"cairn-tensorboard-{digest}"
         if bucket not in self._claimed:
             buckets = self._objects.buckets
             buckets.claim(bucket, place.project)
             if buckets.find(bucket).project != place.project:
                 raise Conflict(f"bucket {bucket} is not of project {place.project}", remedy="give it another name")
             self._claimed.add(bucket)
-        return f"{bucket}/{place.location}"
+        return bucket
 
     def write(self, path: str, content: bytes) -> None:
         bucket, _, name = path.partition("/")

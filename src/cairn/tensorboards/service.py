@@ -191,7 +191,7 @@ class TensorboardService:
     # --- blobs -------------------------------------------------------------------------------------------------------
 
     def blob_prefix(self, where: Where) -> str:
-        """BUCKET/FOLDER, below which the client's uploader puts its blobs."""
+        """The bucket that the client's uploader puts its blobs into."""
         return self._blobs().prefix(where)
 
     def keep_blobs(self, path: tuple[str, ...], where: Where, blobs: Sequence[bytes]) -> tuple[str, ...]:

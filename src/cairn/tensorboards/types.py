@@ -167,10 +167,10 @@ class TensorboardRecords(Protocol):
 
 
 class BlobStore(Protocol):
-    """Where blobs are: an object for each, below a path that Vertex calls the `blob_storage_path_prefix`."""
+    """Where blobs are: an object for each, in what Vertex calls the `blob_storage_path_prefix`."""
 
     def prefix(self, place: Where) -> str:
-        """`BUCKET/FOLDER` for the blobs of a project's location; the bucket is made where there is none."""
+        """The bucket for the blobs of a project's location; made where there is none."""
 
     def write(self, path: str, content: bytes) -> None:
         """`path`: BUCKET/NAME."""
