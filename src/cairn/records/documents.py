@@ -16,6 +16,7 @@ FIELDS = (
     "d.kind, d.id, s.project, s.location, d.parent, d.display_name, d.state, d.owner, d.request_id, d.due, "
     "d.create_time, d.update_time, d.body, d.n"
 )
+_ROWS = 500  # whose labels are read at once
 _READ = f"SELECT {FIELDS} FROM documents d JOIN metadata_stores s ON s.n = d.store"
 _ONE = "d.kind = ? AND d.id = ? AND d.parent = ? AND s.project = ? AND s.location = ?"
 
@@ -91,6 +92,16 @@ def read(connection: Connection, kind: str, id_: str, project: str, location: st
     if row is None:
         raise _missing(kind, id_)
     return read_rows(connection, [row])[0]
+
+
+def changed(connection: Connection, kind: str, project: str, location: str, parent: str, after: int) -> list[Document]:
+    """Those under `parent` whose update time is later, the earliest first."""
+    sql = (
+        f"{_READ} WHERE d.kind = ? AND d.parent = ? AND s.project = ? AND s.location = ? AND d.update_time > ? "
+        "ORDER BY d.update_time, d.n"
+    )
+    rows = connection.query(sql, (kind, parent, project, location, after))
+    return [one for start in range(0, len(rows), _ROWS) for one in read_rows(connection, rows[start : start + _ROWS])]
 
 
 def due(connection: Connection, kind: str, now: int, limit: int) -> list[Document]:

@@ -179,8 +179,8 @@ class Records(metadata_writes.MetadataWrites, time_series.TimeSeriesRecords):
         replace: Sequence[tuple[Document, str]] = (),
         delete: Sequence[Document] = (),
     ) -> None:
-        """All of it, in one transaction, or nothing. Each replacement comes with the etag that it was made of ("": any).
-        Raises AlreadyExists, NotFound, Conflict."""
+        """All of it, in one transaction, or nothing. Each replacement comes with the etag that it was made of ("":
+        any). Raises AlreadyExists, NotFound, Conflict."""
         with self._writing() as writing:
             for document, etag in replace:
                 documents.replace(writing.connection, document, etag)

@@ -1,0 +1,268 @@
+"""What a study tries next, decided by Optuna: its Tree-structured Parzen Estimator, or its random sampler.
+
+An Optuna study in memory is made of the recorded trials and kept up with them. The random numbers are part of the
+record, so that an engine that comes back goes on as if it had never been away, and two processes that share a study
+draw from one sequence.
+
+Sources: Bergstra et al. 2011 (TPE), Ozaki et al. 2022 (several objectives), Watanabe 2023 (defaults, constraints).
+Importing this module does not import Optuna: making a `Sampler` does (see docs/tuning.md for what it costs).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from cairn.tuning.parameters import active, every
+from cairn.tuning.selection import violation
+from cairn.tuning.types import (
+    Algorithm,
+    Measurement,
+    Parameter,
+    ParameterKind,
+    Scale,
+    StudySpec,
+    Trial,
+    TrialState,
+    Value,
+)
+
+if TYPE_CHECKING:
+    import optuna
+    from numpy.random import RandomState
+    from optuna.distributions import BaseDistribution
+
+
+class Sampler:
+    """One study's. Threads: one at a time."""
+
+    def __init__(self, spec: StudySpec, seed: int) -> None:
+        import optuna
+
+        self._optuna = optuna
+        self._spec = spec
+        self._study = self._made(seed)
+        self._distributions = {parameter.key: self._distribution(parameter) for parameter in every(spec)}
+        self._numbers: dict[str, int] = {}  # of a trial's id, in Optuna's study
+        self._asked: dict[str, optuna.Trial] = {}
+        self._told: set[str] = set()
+
+    def _made(self, seed: int) -> optuna.Study:
+        samplers = self._optuna.samplers
+        chosen: optuna.samplers.BaseSampler
+        if self._spec.algorithm is Algorithm.RANDOM:
+            chosen = samplers.RandomSampler(seed=seed)
+        else:
+            chosen = samplers.TPESampler(seed=seed)
+        to = self._optuna.study.StudyDirection
+        directions = [to.MINIMIZE if metric.minimize else to.MAXIMIZE for metric in self._spec.objectives]
+        with self._quiet():
+            return self._optuna.create_study(directions=directions, sampler=chosen)
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """Optuna tells of every study that is made. The level is the process's: a notebook's own is put back."""
+        level = self._optuna.logging.get_verbosity()
+        self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
+        try:
+            yield
+        finally:
+            self._optuna.logging.set_verbosity(level)
+
+    # --- deciding --------------------------------------------------------------------------------------------------
+
+    def ask(self, fixed: Mapping[str, Value]) -> Asked:
+        """Values for every parameter that is there, those of `fixed` as they are."""
+        if fixed:
+            given = {p.key: self._inside(p, fixed[p.id]) for p in every(self._spec) if p.id in fixed}
+            self._study.enqueue_trial(given)
+        trial = self._study.ask()
+        values: dict[str, Value] = {}
+        for parameter in active(self._spec, values):
+            found = self._suggest(trial, parameter)
+            values[parameter.id] = fixed[parameter.id] if parameter.id in fixed else self._outside(parameter, found)
+        return Asked(values, trial)
+
+    def accept(self, asked: Asked, id_: str) -> None:
+        """What was asked is a recorded trial now."""
+        self._numbers[id_] = asked.trial.number
+        self._asked[id_] = asked.trial
+
+    def discard(self, asked: Asked) -> None:
+        """What was asked did not come to be."""
+        self._study.tell(asked.trial, state=self._optuna.trial.TrialState.FAIL)
+
+    # --- keeping up ------------------------------------------------------------------------------------------------
+
+    def note(self, trial: Trial) -> None:
+        """A trial is there, or has come to its end; what is known already is passed over."""
+        if trial.id in self._told or trial.state is TrialState.REQUESTED:
+            return
+        if trial.id not in self._numbers:
+            self._add(trial)
+        elif trial.state.terminal:
+            self._tell(trial)
+
+    def _add(self, trial: Trial) -> None:
+        states = self._optuna.trial.TrialState
+        state, values = states.RUNNING, None
+        if trial.state is TrialState.SUCCEEDED and trial.final is not None:
+            state, values = states.COMPLETE, self._values(trial.final)
+        elif trial.state.terminal:
+            state = states.PRUNED
+        known = {p.key: p for p in active(self._spec, trial.parameters)}
+        self._numbers[trial.id] = len(self._study.get_trials(deepcopy=False))
+        self._study.add_trial(
+            self._optuna.trial.create_trial(
+                state=state,
+                values=values,
+                params={key: self._inside(one, trial.parameters[one.id]) for key, one in known.items()},
+                distributions={key: self._distributions[key] for key in known},
+                constraints=self._constraints(trial),
+            )
+        )
+        if trial.state.terminal:
+            self._told.add(trial.id)
+
+    def _tell(self, trial: Trial) -> None:
+        """An infeasible trial counts as worse than every other: what is near it is not tried again soon."""
+        states = self._optuna.trial.TrialState
+        asked = self._asked.pop(trial.id, None)
+        constraints = self._constraints(trial)
+        if asked is None and constraints:  # Optuna takes constraints of its own trials only
+            self._study.tell(self._numbers.pop(trial.id), state=states.FAIL)
+            self._add(trial)
+            return
+        for name, value in constraints.items():
+            assert asked is not None
+            asked.set_constraint(name, value)
+        number = self._numbers[trial.id]
+        if trial.state is TrialState.SUCCEEDED and trial.final is not None:
+            self._study.tell(number, self._values(trial.final))
+        else:
+            self._study.tell(number, state=states.PRUNED)
+        self._told.add(trial.id)
+
+    def _values(self, measurement: Measurement) -> list[float]:
+        return [measurement.metrics[metric.id] for metric in self._spec.objectives]
+
+    def _constraints(self, trial: Trial) -> dict[str, float]:
+        if trial.final is None or trial.state is not TrialState.SUCCEEDED:
+            return {}
+        return {metric.id: violation(metric, trial.final) for metric in self._spec.constraints}
+
+    # --- values ----------------------------------------------------------------------------------------------------
+
+    def _distribution(self, parameter: Parameter) -> BaseDistribution:
+        """Discrete values go by their rank: each is as likely as the next, and their order is kept."""
+        import optuna.distributions as made
+
+        log = parameter.scale is not Scale.LINEAR
+        if parameter.kind is ParameterKind.DOUBLE:
+            return made.FloatDistribution(parameter.low, parameter.high, log=log)
+        if parameter.kind is ParameterKind.INTEGER:
+            return made.IntDistribution(int(parameter.low), int(parameter.high), log=log)
+        if parameter.kind is ParameterKind.DISCRETE:
+            return made.IntDistribution(0, len(parameter.values) - 1)
+        return made.CategoricalDistribution(parameter.values)
+
+    def _suggest(self, trial: optuna.Trial, parameter: Parameter) -> Any:
+        if parameter.kind is ParameterKind.CATEGORICAL:
+            return trial.suggest_categorical(parameter.key, [str(value) for value in parameter.values])
+        if parameter.kind is ParameterKind.DISCRETE:
+            return trial.suggest_int(parameter.key, 0, len(parameter.values) - 1)
+        log = parameter.scale is not Scale.LINEAR
+        if parameter.kind is ParameterKind.INTEGER:
+            return trial.suggest_int(parameter.key, int(parameter.low), int(parameter.high), log=log)
+        return trial.suggest_float(parameter.key, parameter.low, parameter.high, log=log)
+
+    def _inside(self, parameter: Parameter, value: Value) -> Any:
+        """As Optuna holds it. The reverse logarithmic scale is the logarithmic one, mirrored."""
+        if parameter.kind is ParameterKind.DISCRETE:
+            return parameter.values.index(value)
+        return _mirrored(parameter, value) if parameter.scale is Scale.REVERSE_LOG else value
+
+    def _outside(self, parameter: Parameter, found: Any) -> Value:
+        if parameter.kind is ParameterKind.DISCRETE:
+            return parameter.values[int(found)]
+        value: Value = _mirrored(parameter, found) if parameter.scale is Scale.REVERSE_LOG else found
+        return value
+
+    # --- random numbers ----------------------------------------------------------------------------------------------
+
+    def random_state(self) -> dict[str, Any]:
+        return {name: _written(generator) for name, generator in self._generators()}
+
+    def set_random_state(self, state: Mapping[str, Any]) -> None:
+        for name, generator in self._generators():
+            if name in state:
+                generator.set_state(_read(state[name]))
+
+    def _generators(self) -> list[tuple[str, RandomState]]:
+        """Optuna has no name for them, and offers to pickle the sampler instead; a record must not hold a pickle."""
+        sampler: Any = self._study.sampler
+        found = [("own", sampler._rng.rng)]
+        if hasattr(sampler, "_random_sampler"):
+            found.append(("start", sampler._random_sampler._rng.rng))
+        return found
+
+
+class Asked:
+    """Values, and the trial of Optuna's that stands for them."""
+
+    __slots__ = ("trial", "values")
+
+    def __init__(self, values: dict[str, Value], trial: optuna.Trial) -> None:
+        self.values = values
+        self.trial = trial
+
+
+def name_of(spec: StudySpec) -> str:
+    """What decides for such a study, with its version."""
+    if spec.algorithm is Algorithm.GRID:
+        from cairn import __version__
+
+        return f"grid (Cairn {__version__})"
+    kind = "random" if spec.algorithm is Algorithm.RANDOM else "TPE"
+    several = ", several objectives" if len(spec.objectives) > 1 and kind == "TPE" else ""
+    return f"{kind}{several} (Optuna {_version()})"
+
+
+@cache
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("optuna")
+
+
+def seed_of(study_id: str) -> int:
+    """What a study without a seed of its own begins with."""
+    return int.from_bytes(hashlib.blake2b(study_id.encode(), digest_size=4).digest())
+
+
+def _mirrored(parameter: Parameter, value: Value) -> float:
+    found = parameter.low + parameter.high - float(value)
+    if parameter.kind is ParameterKind.INTEGER:
+        return int(parameter.low) + int(parameter.high) - int(value)
+    return min(max(found, parameter.low), parameter.high)
+
+
+def _written(generator: RandomState) -> dict[str, Any]:
+    state: Any = generator.get_state()
+    kind, key, position, has_gauss, gauss = state
+    raw = key.astype("<u4").tobytes()
+    return {
+        "kind": kind, "key": base64.b85encode(raw).decode(), "position": int(position),
+        "has_gauss": int(has_gauss), "gauss": float(gauss),
+    }  # fmt: skip
+
+
+def _read(state: Mapping[str, Any]) -> tuple[Any, ...]:
+    import numpy as np
+
+    key = np.frombuffer(base64.b85decode(state["key"]), dtype="<u4")
+    return (state["kind"], key, state["position"], state["has_gauss"], state["gauss"])
