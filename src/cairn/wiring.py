@@ -153,7 +153,7 @@ class Cairn:
     def environments(self) -> UvEnvironments:
         from cairn.environments.service import UvEnvironments
 
-        return UvEnvironments(self.home, self.settings.environments)
+        return UvEnvironments(self.home, self.settings.environments, self.settings.docker)
 
     @cached_property
     def executor(self) -> Executor:

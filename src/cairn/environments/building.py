@@ -137,10 +137,14 @@ class Builder:
         )
 
     def _variables(self) -> dict[str, str]:
-        """The user's own uv cache when hard links from it reach us, else one in the home."""
-        usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
-        shared = _same_device(usual, self.catalogue.root)
-        return uv_variables(usual if shared else self._cache / "uv", downloads=self.settings.python_downloads)
+        cache = uv_cache(self.catalogue.root, self._cache)
+        return uv_variables(cache, downloads=self.settings.python_downloads)
+
+
+def uv_cache(root: Path, cache: Path) -> Path:
+    """The user's own uv cache when hard links from it reach `root`, else one in the home's."""
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+    return usual if _same_device(usual, root) else cache / "uv"
 
 
 def describe(spec: UvSpec) -> str:
@@ -148,7 +152,8 @@ def describe(spec: UvSpec) -> str:
     if spec.project_file or spec.project_package:
         return f"python {spec.python}: {spec.project}/{spec.project_file or 'pyproject.toml'}"
     named = [redact(each) for each in (*spec.packages, *spec.bare) if not each.startswith("typing-extensions")]
-    return f"python {spec.python}: {', '.join(named)}" if named else f"python {spec.python}"
+    python = f"python {spec.python}" if spec.python else "its python"  # an image's
+    return f"{python}: {', '.join(named)}" if named else python
 
 
 def _version(interpreter: str) -> str:

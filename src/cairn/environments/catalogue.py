@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 READY = ".cairn-ready"
+OF_IMAGE = ".cairn-image"  # in one whose interpreter is in a container image
 
 
 class BuiltRecord(msgspec.Struct, frozen=True):
@@ -59,7 +60,9 @@ class Catalogue:
     def is_ready(self, environment_key: str) -> bool:
         directory = f"{self.built}/{environment_key}"
         # Asked for every task. The interpreter is a link to one of the machine's, which may have been removed.
-        return os.path.exists(f"{directory}/{READY}") and os.path.exists(f"{directory}/bin/python")
+        return os.path.exists(f"{directory}/{READY}") and (
+            os.path.exists(f"{directory}/bin/python") or os.path.exists(f"{directory}/{OF_IMAGE}")
+        )
 
     def record(self, spec_key: str) -> BuiltRecord | None:
         try:

@@ -11,10 +11,13 @@ import msgspec
 
 from cairn.errors import UnsupportedFeature
 
+_IN_CONTAINER = re.compile(r"docker(?::|$)")
+
 
 class Target(msgspec.Struct, frozen=True):
-    kind: str  # host | project
+    kind: str  # host | project | docker
     directory: str = ""
+    image: str = ""  # of docker: what takes its place; "" for itself
 
 
 def target_of(image: str, images: Sequence[tuple[str, str]]) -> Target | None:
@@ -23,6 +26,15 @@ def target_of(image: str, images: Sequence[tuple[str, str]]) -> Target | None:
         if matches(pattern, image):
             return parse_target(target, pattern)
     return None
+
+
+def container_of(image: str, images: Sequence[tuple[str, str]], executor: str) -> str | None:
+    """The image whose container a step runs in; None for a step that runs on the machine. The first mapping that
+    matches decides, else the executor."""
+    for pattern, target in images:
+        if matches(pattern, image):
+            return (parse_target(target, pattern).image or image) if _IN_CONTAINER.match(target) else None
+    return image if executor == "docker" else None
 
 
 def matches(pattern: str, image: str) -> bool:
@@ -35,15 +47,15 @@ def parse_target(target: str, pattern: str) -> Target:
     if target == "host":
         return Target("host")
     if target == "docker":
-        raise UnsupportedFeature(
-            "there is no container engine executor yet",
-            place=f"--image {pattern}={target}",
-            remedy="use host or project:DIR",
-        )
+        return Target("docker")
     kind, colon, directory = target.partition(":")
+    if kind == "docker" and directory:
+        return Target("docker", image=directory)
     if kind != "project" or not colon or not directory:
         raise UnsupportedFeature(
-            f"{target!r} is no target", place=f"--image {pattern}={target}", remedy="use host, project:DIR or docker"
+            f"{target!r} is no target",
+            place=f"--image {pattern}={target}",
+            remedy="use host, project:DIR, docker or docker:IMAGE",
         )
     path = Path(os.path.abspath(os.path.expanduser(directory)))
     if not path.is_dir():

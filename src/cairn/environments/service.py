@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +12,23 @@ import msgspec
 import xxhash
 
 from cairn.config.home import Home
-from cairn.config.settings import EnvironmentsSettings
+from cairn.config.settings import DockerSettings, EnvironmentsSettings
 from cairn.engine.ports import Environment, EnvironmentPlan, LightweightCall
 from cairn.environments import compilation, interpreters, snapshots, step_variables
 from cairn.environments.building import Builder
-from cairn.environments.catalogue import READY, BuiltRecord, Catalogue
+from cairn.environments.catalogue import BuiltRecord, Catalogue
 from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, recognise
-from cairn.environments.images import target_of
-from cairn.environments.locking import open_lock, try_lock
+from cairn.environments.holding import Holding
+from cairn.environments.images import container_of, target_of
 from cairn.environments.projects import read_project
-from cairn.environments.specification import HostSpec, ProjectSpec, UvSpec
+from cairn.environments.specification import HostSpec, ImageSpec, ProjectSpec, UvSpec
 from cairn.environments.uv_command import Progress
-from cairn.errors import ConfigurationError, EnvironmentBuildError, NoContainerEngine, UnsupportedFeature
+from cairn.errors import ConfigurationError, NoContainerEngine, UnsupportedFeature
 from cairn.spec.types import ContainerSpec
 
 if TYPE_CHECKING:
     from cairn.environments.elsewhere import Portability
+    from cairn.environments.image_environments import ImageEnvironments
 
 
 class UvEnvironments:
@@ -36,14 +37,31 @@ class UvEnvironments:
     An environment that was handed out is held against collection until this process ends.
     """
 
-    def __init__(self, home: Home, settings: EnvironmentsSettings | None = None) -> None:
+    def __init__(
+        self, home: Home, settings: EnvironmentsSettings | None = None, docker: DockerSettings | None = None
+    ) -> None:
         self.settings = settings or EnvironmentsSettings()
+        self._docker = docker or DockerSettings()
         self._home = home.root
         self.catalogue = Catalogue(home.environments)
+        self._cache = home.cache
         self.builder = Builder(self.catalogue, home.cache, self.settings)
-        self._ready: dict[str, Environment] = {}
-        self._held: dict[str, int] = {}
+        self._holding = Holding(self.catalogue)
+        self._environments: dict[BuiltRecord, Environment] = {}
         self._inputs: str | None = None
+
+    @cached_property
+    def in_images(self) -> ImageEnvironments:
+        from cairn.environments.image_environments import ImageEnvironments  # pipelines without images do not pay
+
+        return ImageEnvironments(
+            self._docker,
+            self.settings,
+            self.catalogue,
+            self._holding,
+            self._cache,
+            lambda install, variables: self.specification("", install, variables),
+        )
 
     def plan(
         self,
@@ -51,20 +69,24 @@ class UvEnvironments:
         container: ContainerSpec,
         images: Sequence[tuple[str, str]],
         *,
-        executor: str = "process",  # noqa: ARG002 - of use once there are containers
+        executor: str = "process",
         strict: bool,
         in_place: bool,
     ) -> EnvironmentPlan:
         shape = recognise(container.command, container.args)
+        inside = container_of(container.image, images, executor)
+        if inside is not None:
+            return self.in_images.plan(component, container, inside, shape if isinstance(shape, Lightweight) else None)
         if isinstance(shape, Lightweight):
             return self._plan_lightweight(component, container, shape, strict=strict)
         target = target_of(container.image, images)
         if target is None:
             raise NoContainerEngine(
-                f"runs in the container image {container.image!r}, and there is no container engine here",
+                f"runs in the container image {container.image!r}, and this run has no container engine",
                 place=component,
-                remedy=f"run its command on this machine with --image '{container.image}=host', "
-                f"or in an environment of your sources with --image '{container.image}=project:DIR'",
+                remedy=f"run it in its image with --executor docker, its command on this machine with "
+                f"--image '{container.image}=host', or in an environment of your sources with "
+                f"--image '{container.image}=project:DIR'",
             )
         if target.kind == "host":
             return EnvironmentPlan(component, HostSpec(), None)
@@ -74,6 +96,8 @@ class UvEnvironments:
         spec = plan.environment_spec
         if isinstance(spec, HostSpec):
             return Environment(key="host", variables=step_variables.for_host())
+        if isinstance(spec, ImageSpec):
+            return self.in_images.find(spec)
         uv_spec = spec.uv if isinstance(spec, ProjectSpec) else spec
         environment = self._find_built(uv_spec.key)
         return _in_project(environment, spec) if environment and isinstance(spec, ProjectSpec) else environment
@@ -83,6 +107,8 @@ class UvEnvironments:
         if found is not None:
             return found
         spec = plan.environment_spec
+        if isinstance(spec, ImageSpec):
+            return self.in_images.build(spec, plan.component, progress)
         uv_spec = spec.uv if isinstance(spec, ProjectSpec) else spec
         environment = self._build_and_hold(uv_spec, progress)
         return _in_project(environment, spec) if isinstance(spec, ProjectSpec) else environment
@@ -256,54 +282,24 @@ class UvEnvironments:
         return self._inputs
 
     def _find_built(self, spec_key: str) -> Environment | None:
-        environment = self._ready.get(spec_key)
-        if environment is not None:
-            if self.catalogue.is_ready(environment.key):
-                return environment
-            # Held against collection, yet gone: removed by hand.
-            del self._ready[spec_key]
-            descriptor = self._held.pop(environment.key, None)
-            if descriptor is not None:
-                os.close(descriptor)
-            return None
-        record = self.catalogue.record(spec_key)
-        if record is None or not self._hold(record.environment_key):
-            return None
-        return self._remember(record)
+        record = self._holding.find(spec_key)
+        return self._environment(record) if record is not None else None
 
     def _build_and_hold(self, spec: UvSpec, progress: Progress | None) -> Environment:
-        for _ in range(100):
-            record = self.builder.build(spec, progress)
-            if self._hold(record.environment_key):
-                return self._remember(record)
-            time.sleep(0.02)  # collected, or being collected, since: build again
-        raise EnvironmentBuildError("the environment is removed as often as it is built")
+        return self._environment(self._holding.build(lambda: self.builder.build(spec, progress)))
 
-    def _hold(self, key: str) -> bool:
-        """Keep an environment from being collected; False when it is not there to be held."""
-        if key not in self._held:
-            descriptor = open_lock(self.catalogue.held_lock(key))
-            if not try_lock(descriptor, shared=True):
-                os.close(descriptor)
-                return False
-            if not self.catalogue.is_ready(key):
-                os.close(descriptor)
-                return False
-            self._held[key] = descriptor
-            os.utime(self.catalogue.directory(key) / READY)
-        return self.catalogue.is_ready(key)
-
-    def _remember(self, record: BuiltRecord) -> Environment:
-        directory = str(self.catalogue.directory(record.environment_key))
-        environment = Environment(
-            key=record.environment_key,
-            python=f"{directory}/bin/python",
-            variables=step_variables.for_environment(directory, self.settings.passed_variables),
-            identity=record.environment_key,
-            warnings=record.warnings,
-        )
-        self._ready[record.spec_key] = environment
-        return environment
+    def _environment(self, record: BuiltRecord) -> Environment:
+        known = self._environments.get(record)
+        if known is None:
+            directory = str(self.catalogue.directory(record.environment_key))
+            known = self._environments[record] = Environment(
+                key=record.environment_key,
+                python=f"{directory}/bin/python",
+                variables=step_variables.for_environment(directory, self.settings.passed_variables),
+                identity=record.environment_key,
+                warnings=record.warnings,
+            )
+        return known
 
 
 def _in_project(environment: Environment, spec: ProjectSpec) -> Environment:

@@ -37,6 +37,7 @@ class UvSpec(msgspec.Struct, frozen=True):
     project_package: str = ""  # digest of the project's files when it is itself to be installed
     editable: bool = False
     variables: tuple[tuple[str, str], ...] = ()  # the step's own, for `$NAME` in index URLs; not in the key
+    image: str = ""  # id of the image that its packages are added to, for the image's own Python: `python` is ""
 
     @property
     def key(self) -> str:
@@ -45,6 +46,27 @@ class UvSpec(msgspec.Struct, frozen=True):
 
 class HostSpec(msgspec.Struct, frozen=True):
     """The machine as it is."""
+
+
+class ImageFacts(msgspec.Struct, frozen=True):
+    """An image that the engine holds."""
+
+    name: str  # as it was asked for
+    id: str  # "sha256:…" of its configuration
+    digest: str  # of its manifest, where it has been in a registry; else `id`: what it is known by everywhere
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    working_directory: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+class ImageSpec(msgspec.Struct, frozen=True):
+    """A container image, and what a lightweight component installs in it."""
+
+    name: str
+    facts: ImageFacts | None  # as the engine said when the run was planned; None for an image that is to be fetched
+    own_words: int = 0  # of what is executed the image says nothing; 1: its ENTRYPOINT; 2: its ENTRYPOINT and CMD
+    packages: UvSpec | None = None
 
 
 class ProjectSpec(msgspec.Struct, frozen=True):
@@ -68,6 +90,6 @@ def _key(spec: UvSpec) -> str:
         without_credentials(spec.index_url), tuple(map(without_credentials, spec.extra_index_urls)),
         tuple(map(without_credentials, spec.find_links)),
         spec.prerelease, spec.exclude_newer, spec.inputs, spec.offline, spec.project_file, spec.project_package,
-        spec.project if spec.editable else "",
+        spec.project if spec.editable else "", *([spec.image] if spec.image else []),
     )  # fmt: skip
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(parts))

@@ -44,6 +44,14 @@ def for_host(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     return {name: value for name, value in shell.items() if not name.startswith("CAIRN_")}
 
 
+def for_container(passed: Sequence[str], variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables of a step in a container: its image's, which the engine sets, and of the shell's only the way to the
+    network and what is configured to be passed."""
+    shell = os.environ if variables is None else variables
+    wanted = _Names(("*_PROXY", "*_proxy", *passed))
+    return {name: value for name, value in shell.items() if not name.startswith("CAIRN_") and wanted.have(name)}
+
+
 class _Names:
     """Names and patterns with one star at the beginning or end. Not fnmatch: compiling its expressions takes longer
     than all the rest of finding an environment."""

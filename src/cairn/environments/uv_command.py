@@ -146,7 +146,7 @@ def run_uv(
     output, words = _converse(process, stdin, progress)
     if process.returncode:
         said = "\n".join(words).strip() or f"uv ended with status {process.returncode}"
-        raise EnvironmentBuildError(said, remedy=_remedy(said))
+        raise EnvironmentBuildError(said, remedy=remedy_of(said))
     return output
 
 
@@ -184,7 +184,8 @@ def _converse(process: subprocess.Popen[str], stdin: str, progress: Progress | N
     return "".join(output), words[-200:]
 
 
-def _remedy(said: str) -> str:
+def remedy_of(said: str) -> str:
+    """What to do about uv's words; "" where they say enough."""
     lowered = said.lower()
     if "no solution found" in lowered:
         return "check packages_to_install, the Python version, and the indexes in [environments] of config.toml"

@@ -182,8 +182,7 @@ def start_holder(home, settings, spec):
 def test_a_recently_used_environment_and_one_that_is_kept_are_not_collected(home, settings, spec):
     environments = UvEnvironments(home, settings)
     key = environments.build(plan(spec("lower"))).key
-    for descriptor in environments._held.values():
-        os.close(descriptor)
+    environments._holding.close()
     assert collect(environments.catalogue, older_than=3600).environments == ()
     assert collect(environments.catalogue, older_than=-1, keep={key}).environments == ()
     assert collect(environments.catalogue, older_than=-1).environments == (key,)

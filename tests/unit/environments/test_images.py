@@ -28,7 +28,7 @@ def test_the_first_matching_pattern_wins(tmp_path):
     assert target_of("c", images[:1]) is None
 
 
-@pytest.mark.parametrize("target", ["docker", "Host", "project:", "project:/nowhere/at/all", "", "podman:x"])
+@pytest.mark.parametrize("target", ["Docker", "docker:", "Host", "project:", "project:/nowhere/at/all", "", "podman:x"])
 def test_other_targets_are_refused(target):
     with pytest.raises(UnsupportedFeature):
         parse_target(target, "*")
