@@ -161,11 +161,19 @@ class Cairn:
         from cairn.executors.native.operations import MARK
         from cairn.executors.process import ProcessExecutor
         from cairn.executors.together import ExecutorsTogether
+        from cairn.launcher.waiting import CONTAINER_NAME
 
         if self.executor_name not in EXECUTORS:
             known = ", ".join(EXECUTORS)
             raise UnsupportedFeature(f"there is no executor {self.executor_name!r}", remedy=f"there are {known}")
-        return ExecutorsTogether({"process": ProcessExecutor, NATIVE: self._native_executor}, {NATIVE: MARK})
+        makers = {"process": ProcessExecutor, "docker": self._docker_executor, NATIVE: self._native_executor}
+        return ExecutorsTogether(makers, {"docker": CONTAINER_NAME, NATIVE: MARK})
+
+    def _docker_executor(self) -> Executor:
+        from cairn.config.container_engine import socket_of
+        from cairn.executors.docker import DockerExecutor
+
+        return DockerExecutor(socket_of(self.settings.docker), self.settings.docker, home=os.fspath(self.home.root))
 
     def _native_executor(self) -> Executor:
         from cairn.executors.native.executor import NativeExecutor

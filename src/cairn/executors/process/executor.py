@@ -57,7 +57,7 @@ class ProcessExecutor:
 
     def warm(self, environment: Environment, slots: int) -> None:
         try:
-            parent = self._parent(environment)
+            parent = self._parent(self._waiters_environment(environment))
         except OSError:
             return  # a hint: `start` reports it
         idle = self._idle.setdefault(parent.key, [])
@@ -65,7 +65,7 @@ class ProcessExecutor:
             idle.append(self._fork(parent))
 
     def start(self, request: StartAttempt) -> None:
-        environment = request.processes[0].environment
+        environment = self._waiters_environment(request.processes[0].environment)
         try:
             supervisor = self._supervisor(environment)
         except OSError as error:
@@ -75,7 +75,7 @@ class ProcessExecutor:
         supervisor.attempt = request.uid
         supervisor.directory = request.directory
         self._busy[request.uid] = supervisor
-        self._send(supervisor, encode_start(request, grace_seconds=self._grace))
+        self._send(supervisor, self._frame(request))
 
     def adopt(self, uid: str, directory: str) -> bool:
         if (found := recovery.read_exit(directory)) is not None:
@@ -134,6 +134,14 @@ class ProcessExecutor:
         self._selector.close()
         os.close(self._wake_reader)
         os.close(self._wake_writer)
+
+    def _frame(self, request: StartAttempt) -> bytes:
+        """What the waiter is told."""
+        return encode_start(request, grace_seconds=self._grace)
+
+    def _waiters_environment(self, environment: Environment) -> Environment:
+        """The one in whose interpreter the waiter of such a step runs."""
+        return environment
 
     # --- warm parents and supervisors -----------------------------------------------------------------------------
 

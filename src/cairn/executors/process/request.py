@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cairn.engine.ports import Environment, ProcessSpec, StartAttempt
@@ -14,10 +15,19 @@ STARTUP_PREFIXES = ("PYTHON", "LD_", "MALLOC_", "LC_", "OPENSSL_", "DYLD_", "__P
 STARTUP_NAMES = frozenset({"GLIBC_TUNABLES", "LANG", "LANGUAGE", "TZ", "HOME", "_KFP_RUNTIME"})
 
 
-def encode_start(request: StartAttempt, *, grace_seconds: float) -> bytes:
-    """The frame that starts an attempt. Secrets are in it: it goes over the socket and nowhere else."""
+def encode_start(
+    request: StartAttempt,
+    *,
+    grace_seconds: float,
+    besides: Mapping[str, Any] | None = None,
+    of_processes: Sequence[Mapping[str, Any]] = (),
+) -> bytes:
+    """The frame that starts an attempt. Secrets are in it: it goes over the socket and nowhere else.
+
+    `besides` is said of the attempt, `of_processes` of its processes, over what would be.
+    """
     first = request.processes[0].environment
-    head = {
+    head: dict[str, Any] = {
         "op": "start",
         "uid": request.uid,
         "directory": request.directory,
@@ -28,8 +38,12 @@ def encode_start(request: StartAttempt, *, grace_seconds: float) -> bytes:
         "log_limit": request.log_limit_bytes,
         "memory_limit": request.resources.memory_limit_bytes,
         "cpu_limit": request.resources.cpu_limit_millis,
+        "chief_decides": request.chief_decides,
         "processes": [_process(process, first) for process in request.processes],
+        **(besides or {}),
     }
+    for process, more in zip(head["processes"], of_processes, strict=False):
+        process.update(more)
     return wire.encode(head, b"".join(content for _, content in request.files))
 
 

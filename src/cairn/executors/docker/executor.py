@@ -1,0 +1,64 @@
+"""`engine.ports.Executor` for containers."""
+
+from __future__ import annotations
+
+from cairn.config.container_engine import user_of
+from cairn.config.settings import DockerSettings
+from cairn.engine.ports import Environment, StartAttempt
+from cairn.executors.docker.bodies import Maker
+from cairn.executors.process.executor import GRACE_SECONDS, ProcessExecutor
+from cairn.executors.process.request import HOST_KEY, encode_start
+
+_HOST = Environment(HOST_KEY)
+GONE_SECONDS = 300.0
+
+
+class DockerExecutor(ProcessExecutor):
+    """Runs each process of an attempt as a container, under the same waiters: `cairn.launcher.containers`.
+
+    Waiters run on this machine, in Cairn's own interpreter; the engine is asked by them alone. No process of a container
+    outlives its attempt's exit, and no container does while its engine answers.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self,
+        socket: str,
+        settings: DockerSettings,
+        *,
+        home: str = "",
+        grace_seconds: float = GRACE_SECONDS,
+        gone_seconds: float = GONE_SECONDS,
+    ) -> None:
+        """`socket` is the path of the engine's; `home` labels the containers. `gone_seconds`: how long an engine that
+        went away is waited for by the attempts that it runs."""
+        super().__init__(grace_seconds=grace_seconds)
+        self._socket = socket
+        self._gone = gone_seconds
+        self._maker = Maker(settings, user_of(settings, socket), home)
+
+    def can_mount(self, executor: str = "docker") -> bool:  # noqa: ARG002 - a container can always be shown things
+        return True
+
+    def _waiters_environment(self, environment: Environment) -> Environment:  # noqa: ARG002
+        return _HOST
+
+    def _frame(self, request: StartAttempt) -> bytes:
+        maker = self._maker
+        containers = {
+            "socket": self._socket,
+            "patience": self._gone,
+            "limits": maker.limits(request),
+            "open": maker.is_stranger,
+        }
+        told = {
+            "containers": containers,
+            "create_directories": [*request.create_directories, *maker.directories(request)],
+        }
+        # All that a process of this machine would be told of its surroundings is in the container's description.
+        parts = [
+            {"container": maker.container(request, number), "variables": {}, "links": [], "template": ""}
+            for number in range(len(request.processes))
+        ]
+        return encode_start(request, grace_seconds=self._grace, besides=told, of_processes=parts)
