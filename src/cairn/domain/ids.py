@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+_DIGITS = 10**18
+
 
 def random_uid() -> str:
     """A UUID of version 4 as text: for runs and artifacts, which people name by their first characters."""
@@ -14,6 +16,11 @@ def random_uid() -> str:
 def ordered_uid() -> str:
     """A UUID of version 7 as text, milliseconds first: what is written by the thousand then lies together."""
     return _text(bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)), 0x70)
+
+
+def numeric_id(uid: str) -> str:
+    """Nineteen digits of a UUID: what resources of Vertex AI are called."""
+    return str(_DIGITS + int(uid.replace("-", ""), 16) % (8 * _DIGITS))
 
 
 def _text(raw: bytearray, version: int) -> str:

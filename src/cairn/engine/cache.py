@@ -39,9 +39,20 @@ def component_digest(component: ComponentSpec) -> str:
         {name: spec.type for name, spec in component.output_parameters.items()},
         {name: (spec.type, spec.is_list) for name, spec in component.output_artifacts.items()},
     )
-    return digest(
-        (container.image, _told_apart(container.command), container.args, container.env, interface, component.platform)
-    )
+    parts = (container.image, _told_apart(container.command), container.args, container.env, interface)
+    return digest((*parts, component.platform, *_of_job(container)))
+
+
+def _of_job(container: ContainerSpec) -> tuple[object, ...]:
+    """Of a custom job: who its replicas are, what they run, and where they put it."""
+    job = container.job
+    if job is None:
+        return ()
+    pools = [
+        (pool.index, pool.replicas, each.image, _told_apart(each.command), each.args, each.env)
+        for pool, each in ((pool, pool.container) for pool in job.pools)
+    ]
+    return (pools, job.base_output_directory)
 
 
 def _told_apart(command: tuple[str, ...]) -> tuple[object, ...]:

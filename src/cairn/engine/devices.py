@@ -23,8 +23,26 @@ def with_devices(request: StartAttempt, indices: Sequence[int]) -> StartAttempt:
     Where the shell that started Cairn sees a part of the machine only (CUDA_VISIBLE_DEVICES=2,3), indices count in it.
     """
     names = _VARIABLES[accelerator_family(request.resources.accelerator_type) or "nvidia"]
-    processes = tuple(_with_variables(process, names, indices) for process in request.processes)
+    shares = shared_out(indices, [_wanted(process, indices) for process in request.processes])
+    processes = tuple(
+        _with_variables(process, names, share) for process, share in zip(request.processes, shares, strict=True)
+    )
     return msgspec.structs.replace(request, processes=processes)
+
+
+def shared_out(indices: Sequence[int], wanted: Sequence[int]) -> list[list[int]]:
+    """Which of the devices each replica has: its own, one after another; where there are fewer than are asked for, they
+    are begun anew. One that asks for none has none."""
+    shares: list[list[int]] = []
+    at = 0
+    for count in wanted:
+        shares.append([indices[(at + step) % len(indices)] for step in range(min(count, len(indices)))])
+        at += count
+    return shares
+
+
+def _wanted(process: ProcessSpec, indices: Sequence[int]) -> int:
+    return process.resources.accelerators if process.resources is not None else len(indices)
 
 
 def _with_variables(process: ProcessSpec, names: Sequence[str], indices: Sequence[int]) -> ProcessSpec:

@@ -6,6 +6,7 @@ The driver reads; it never starts, stops or records anything. Source of the beha
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -20,8 +21,19 @@ from cairn.domain.values import Spilled, Value
 from cairn.engine.cache import cache_parts, component_digest, digest, key_of
 from cairn.engine.claims import claim_warnings, is_claim, settle_claim
 from cairn.engine.decide import Finished, Iterate, Skip, Unfold
+from cairn.engine.devices import with_devices
 from cairn.engine.final_status import final_status, success_spelling
 from cairn.engine.fit import fit, resources_of
+from cairn.engine.gangs import (
+    Gang,
+    gang_of,
+    job_variables,
+    mentioned_buckets,
+    output_directories,
+    pool_key,
+    processes_of,
+    with_addresses,
+)
 from cairn.engine.importer import import_artifact
 from cairn.engine.layout import AttemptLayout, attempt_layout, workspace_directory
 from cairn.engine.platform import PlatformSettings, platform_settings
@@ -50,7 +62,10 @@ _NOTHING_AROUND = StepSurroundings()
 class LeafPlan:
     """What all instances of one component have in common."""
 
-    __slots__ = ("container", "env", "environment", "fixed_resources", "native", "parts", "plan", "template")
+    __slots__ = (
+        "container", "env", "environment", "fixed_gang", "fixed_resources", "native", "parts", "plan", "pools",
+        "template",
+    )  # fmt: skip
 
     def __init__(self, executor: ContainerSpec | NativeSpec, plan: EnvironmentPlan) -> None:
         self.native = executor if isinstance(executor, NativeSpec) else None
@@ -62,6 +77,8 @@ class LeafPlan:
         self.environment: Environment | None = NATIVE_ENVIRONMENT if self.native else None
         self.parts: dict[str, str] = {}
         self.fixed_resources: Resources | None = None
+        self.fixed_gang: Gang | None = None
+        self.pools: dict[str, LeafPlan] = {}  # of a custom job, by the keys of their plans: its other worker pools
 
 
 class Ready:
@@ -80,7 +97,7 @@ class Ready:
 class Attempt:
     """One attempt on its way: what to start, and where its outputs will be."""
 
-    __slots__ = ("context", "layout", "number", "output_uris", "ready", "request")
+    __slots__ = ("context", "gang", "layout", "number", "output_uris", "ready", "request", "wait_until")
 
     def __init__(self, ready: Ready, number: int, layout: AttemptLayout, context: PlaceholderContext) -> None:
         self.ready = ready
@@ -89,6 +106,8 @@ class Attempt:
         self.context = context
         self.output_uris: dict[str, str] = {}
         self.request: StartAttempt | None = None
+        self.gang: Gang | None = None  # of a custom job
+        self.wait_until = math.inf  # on the monotonic clock: not admitted by then, it fails
 
 
 Outcome: TypeAlias = Skip | Unfold | Iterate | Finished | Ready
@@ -115,6 +134,11 @@ class Driver:
             for name, component in pipeline.components.items()
             if isinstance(component.executor, (ContainerSpec, NativeSpec)) and name in plans
         }
+        for name, leaf in list(self.leaves.items()):
+            if leaf.native is None and leaf.container.job is not None:
+                for pool in leaf.container.job.pools[1:]:
+                    key = pool_key(name, pool)
+                    self.leaves[key] = leaf.pools[key] = LeafPlan(pool.container, plans[key])
         self.root = run.pipeline_root or pipeline.default_root or services.default_root
         self.scope = f"{run.project}/{run.location}/{run.pipeline_name}"
         self.resource_name = f"projects/{run.project}/locations/{run.location}/pipelineJobs/{run.job_id}"
@@ -324,37 +348,92 @@ class Driver:
         if leaf.native is not None:
             attempt.request = self._native_request(attempt, uid)
             return attempt.request
-        resources = self.resources(ready, context)
-        words = leaf.template.resolve(context)
         around = self._surroundings(attempt, uid)
-        variables = {**around.variables, **{name: context.text(value) for name, value in leaf.env.items()}}
         settings = platform_settings(ready.task, ready.inputs, attempt.layout, uid, self.services)
+        links = self._links(attempt, settings)
+        directories = [*self._output_directories(attempt), *settings.directories]
+        first = self._process(attempt, leaf, around, settings, links)
+        processes: tuple[ProcessSpec, ...] = (first,)
+        resources: Resources | None = None
+        if leaf.container.job is not None:
+            attempt.gang = gang = self._gang(ready, context)
+            others = [self._process(attempt, pool, around, settings, links) for pool in leaf.pools.values()]
+            by_pool = dict(zip((pool.index for pool in gang.job.pools), (first, *others), strict=True))
+            processes, resources = processes_of(gang, by_pool), gang.total
+            outputs = map(self.services.store.path_of, output_directories(gang.job, context.text))
+            directories += [path for path in outputs if path is not None]
+        attempt.request = StartAttempt(
+            uid=uid,
+            directory=attempt.layout.directory,
+            processes=processes,
+            resources=resources or self.resources(ready, context),
+            timeout_seconds=float(ready.task.component.platform.active_deadline_seconds),
+            create_directories=tuple(directories),
+            files=(*around.files, *_output_files(leaf, attempt)),
+            executor=leaf.environment.executor,
+            chief_decides=attempt.gang is not None,
+        )
+        return attempt.request
+
+    def _process(
+        self,
+        attempt: Attempt,
+        leaf: LeafPlan,
+        around: StepSurroundings,
+        settings: PlatformSettings,
+        links: tuple[tuple[str, str], ...],
+    ) -> ProcessSpec:
+        """`leaf`: the step's own, or that of one of its worker pools."""
+        ready, context = attempt.ready, attempt.context
+        assert leaf.environment is not None
+        words = leaf.template.resolve(context)
+        variables = dict(around.variables)
+        job = ready.leaf.container.job
+        if job is not None:
+            variables.update(job_variables(job, self.run, ready.task.uid, context.text))
+        variables.update({name: context.text(value) for name, value in leaf.env.items()})
         variables.update(settings.variables)
         variables.setdefault("CAIRN_RUN", self.run.uid)
         variables.setdefault("CAIRN_TASK", ready.task.path)
         call = leaf.plan.call
-        process = ProcessSpec(
+        return ProcessSpec(
             argv=() if call else words,
             environment=leaf.environment,
             variables=variables,
             call_source=call.source if call else "",
             call_arguments=words if call else (),
-            links=self._links(attempt, settings),
+            links=links,
             secret_variables={**around.secret_variables, **settings.secret_variables},
             reads=self._reads(ready) if leaf.environment.image is not None else (),
         )
-        directories = [*self._output_directories(attempt), *settings.directories]
-        attempt.request = StartAttempt(
-            uid=uid,
-            directory=attempt.layout.directory,
-            processes=(process,),
-            resources=resources,
-            timeout_seconds=float(ready.task.component.platform.active_deadline_seconds),
-            create_directories=tuple(directories),
-            files=(*around.files, *_output_files(leaf, attempt)),
-            executor=leaf.environment.executor,
-        )
-        return attempt.request
+
+    def settled(self, attempt: Attempt, devices: Sequence[int], ports: Sequence[int]) -> StartAttempt:
+        """The request as it is started, once the machine has given it what it asked for. `ports`: `gang_ports` many."""
+        request = attempt.request
+        assert request is not None
+        if attempt.gang is not None:
+            request = with_addresses(request, attempt.gang, ports, self.run)
+        if devices:
+            request = with_devices(request, devices)
+        return request
+
+    def _gang(self, ready: Ready, context: PlaceholderContext) -> Gang:
+        leaf = ready.leaf
+        if leaf.fixed_gang is None:
+            found = gang_of(
+                leaf.container,
+                lambda container: resources_of(container.resources, context.text),
+                self.machine,
+                strict=self.run.settings.strict,
+                component=ready.task.component.name,
+            )
+            for warning in found.warnings:
+                self.warn(warning)
+            containers = [leaf.container, *(pool.container for pool in leaf.pools.values())]
+            if any("{{" in "".join(msgspec.structs.astuple(each.resources)) for each in containers):
+                return found
+            leaf.fixed_gang = found
+        return leaf.fixed_gang
 
     def _native_request(self, attempt: Attempt, uid: str) -> StartAttempt:
         """It holds nothing of the machine: what it has started does."""
@@ -408,6 +487,7 @@ class Driver:
         uris = [attempt.layout.task_root]
         uris += [artifact.uri for artifacts in attempt.ready.inputs.artifacts.values() for artifact in artifacts]
         uris += [value for value in attempt.ready.leaf.env.values() if value.startswith(_BUCKET_PREFIXES)]
+        uris += self._buckets_of_job(attempt)
         links = [*settings.links]
         if any("://" in uri for uri in uris) or _mentions_bucket(attempt.ready.inputs.parameters):
             links += self.services.store.mounts(uris, self.run.project)
@@ -423,6 +503,17 @@ class Driver:
             if self._can_mount(attempt.ready.leaf):
                 links.append((WORKSPACE_PATH, self._workspace))
         return tuple(links)
+
+    def _buckets_of_job(self, attempt: Attempt) -> list[str]:
+        """A job sees every bucket that it names, wherever it names it, as on Vertex AI."""
+        leaf, text = attempt.ready.leaf, attempt.context.text
+        if leaf.container.job is None:
+            return []
+        words = output_directories(leaf.container.job, text)
+        for each in (leaf, *leaf.pools.values()):
+            words += [*each.template.resolve(attempt.context), *map(text, each.env.values())]
+            words += [*each.container.command, *each.container.args]
+        return mentioned_buckets(words)
 
     def _can_mount(self, leaf: LeafPlan) -> bool:
         return self.services.executor.can_mount(leaf.plan.executor)
@@ -505,3 +596,17 @@ def not_started(task: TaskNode, error: CairnError) -> Finished:
     """A leaf that fails before anything of it was started."""
     failure = Failure(error.message, kind=type(error).__name__, place=error.place or task.path, remedy=error.remedy)
     return Finished(task, TaskState.FAILED, None, failure)
+
+
+def waited_too_long(attempt: Attempt) -> Finished:
+    """A custom job that the machine had no room for in the time that it gives."""
+    job = attempt.ready.leaf.container.job
+    seconds = job.max_wait_seconds if job is not None else 0
+    failure = Failure(
+        f"the machine had no room for it within {seconds} seconds (maxWaitDuration)",
+        kind="DeadlineExceeded",
+        code=4,
+        place=attempt.ready.task.path,
+        remedy="let it wait longer, or ask for less",
+    )
+    return Finished(attempt.ready.task, TaskState.FAILED, None, failure)

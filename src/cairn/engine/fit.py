@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cairn.domain.resources import Capacity, Resources
 from cairn.errors import UnsupportedFeature
@@ -58,4 +58,70 @@ def fit(wanted: Resources, machine: Capacity, *, strict: bool, component: str) -
             min(wanted.memory_limit_bytes, machine.memory_bytes),
         ),
         warnings,
+    )
+
+
+def fit_together(
+    wanted: Sequence[Resources], machine: Capacity, *, strict: bool, component: str
+) -> tuple[Resources, list[Resources], list[str]]:
+    """What the replicas of a job ask for together, what each of them has of it, and a warning when that is less than it
+    asks for. With `strict` raise UnsupportedFeature instead."""
+    if len(wanted) == 1:
+        fitted, warnings = fit(wanted[0], machine, strict=strict, component=component)
+        return fitted, [fitted], warnings
+    total = _sum(wanted)
+    asked = (total.cpu_millis, total.memory_bytes, total.accelerators)
+    there = (machine.cpu_millis, machine.memory_bytes, machine.accelerators)
+    fitted, _ = fit(total, machine, strict=False, component=component)
+    told = [
+        f"{mine / scale:g} {unit} (there are {theirs / scale:g})"
+        for mine, theirs, scale, unit in zip(asked, there, (1000, 1 << 30, 1), _UNITS, strict=True)
+        if mine > theirs
+    ]
+    if not told:
+        return fitted, list(wanted), []
+    text = f"the {len(wanted)} replicas of {component} ask for {' and '.join(told)} together"
+    if strict:
+        raise UnsupportedFeature(
+            text, place=component, remedy="run without --strict to let them share what there is, or ask for fewer"
+        )
+    shares = [_share(each, total, fitted) for each in wanted]
+    return fitted, shares, [f"{text}: they share what this machine has"]
+
+
+_UNITS = ("cores", "GiB of memory", "accelerators")
+
+
+def _sum(wanted: Sequence[Resources]) -> Resources:
+    def limit(name: str) -> int:
+        """There is one for all only where each has one."""
+        limits = [getattr(each, name) for each in wanted]
+        return sum(limits) if all(limits) else 0
+
+    return Resources(
+        sum(each.cpu_millis for each in wanted),
+        sum(each.memory_bytes for each in wanted),
+        sum(each.accelerators for each in wanted),
+        next((each.accelerator_type for each in wanted if each.accelerator_type), ""),
+        limit("cpu_limit_millis"),
+        limit("memory_limit_bytes"),
+    )
+
+
+def _share(mine: Resources, total: Resources, fitted: Resources) -> Resources:
+    """In proportion to what was asked for; an accelerator is shared rather than taken away."""
+
+    def part(name: str) -> int:
+        asked, got = getattr(total, name), getattr(fitted, name)
+        own: int = getattr(mine, name)
+        return own * got // asked if asked > got else own
+
+    devices = part("accelerators")
+    return Resources(
+        part("cpu_millis"),
+        part("memory_bytes"),
+        max(devices, 1) if mine.accelerators and fitted.accelerators else devices,
+        mine.accelerator_type,
+        part("cpu_limit_millis"),
+        part("memory_limit_bytes"),
     )

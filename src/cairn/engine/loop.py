@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import AttemptRecord, Exit, Run
 from cairn.domain.states import ExitReason, RunState
-from cairn.engine.devices import with_devices
+from cairn.engine.addresses import Addresses
 from cairn.engine.driver import Attempt
 from cairn.engine.faultpoints import point
 from cairn.engine.flights import Flights
@@ -75,6 +75,7 @@ class Engine:
         self._next_reclaim = 0.0
         self._strangers: set[str] = set()  # attempts of dead engines that still run
         self._gone: set[str] = set()  # and those whose end was seen
+        self._addresses = Addresses()
 
     # --- taking runs on ----------------------------------------------------------------------------------------------
 
@@ -276,9 +277,8 @@ class Engine:
             given = committed.devices.get(record.uid)
             if given:
                 record = msgspec.structs.replace(record, devices=given)
-                attempt.request = with_devices(attempt.request, given)
             self._guard(machine, lambda m=machine, a=attempt, r=record: m.admitted(a, r))  # type: ignore[misc]
-            self._start(attempt.request)
+            self._settle_and_start(machine, attempt, given or ())
             point("started:attempt")
         self._pause_after(denied)
         for machine, part in written:
@@ -289,6 +289,16 @@ class Engine:
                 self._observer(machine.run, part.without(denied))
             if machine.ended:
                 self._end(machine)
+
+    def _settle_and_start(self, machine: RunMachine, attempt: Attempt, devices: Sequence[int]) -> None:
+        assert attempt.request is not None
+        try:
+            ports = self._addresses.take(attempt.request.uid, attempt.gang.ports) if attempt.gang else ()
+        except (CairnError, OSError) as error:
+            self._exited(AttemptExit(attempt.request.uid, Exit(ExitReason.NOT_STARTED, message=str(error))))
+            return
+        attempt.request = machine.driver.settled(attempt, devices, ports)
+        self._start(attempt.request)
 
     def _start(self, request: StartAttempt) -> None:
         try:
@@ -341,6 +351,7 @@ class Engine:
     # --- attempts' ends ----------------------------------------------------------------------------------------------
 
     def _exited(self, ended: AttemptExit) -> None:
+        self._addresses.release(ended.uid)
         if ended.uid in self._strangers:
             self._strangers.discard(ended.uid)
             self._gone.add(ended.uid)
@@ -517,5 +528,6 @@ class Engine:
             self.services.journal.release(machine.fence)
         self.machines.clear()
         self._workers.close()
+        self._addresses.close()
         self._selector.close()
         self._wakeup.close()

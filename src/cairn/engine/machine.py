@@ -28,8 +28,9 @@ from cairn.engine.decide import (
     Stop,
     decide,
 )
-from cairn.engine.driver import Attempt, Driver, Ready, not_started
+from cairn.engine.driver import Attempt, Driver, Ready, not_started, waited_too_long
 from cairn.engine.flights import Flight, Flights
+from cairn.engine.gangs import restarts_of
 from cairn.engine.memory import Memory
 from cairn.engine.ports import EnvironmentPlan, Fence
 from cairn.engine.publish import Published
@@ -40,7 +41,7 @@ from cairn.engine.transitions import check_run
 from cairn.engine.tree import RunTree, TaskNode
 from cairn.engine.writer import RunWriter
 from cairn.errors import CairnError, StepError
-from cairn.spec.types import Pipeline
+from cairn.spec.types import Pipeline, RetryPolicy
 
 LOST_LIMIT = 20  # attempts of one task that vanished without a trace, one after another, before it is called failed
 CHUNK = 64  # tasks resolved between two cache look-ups
@@ -276,30 +277,35 @@ class RunMachine:
     # --- environments ------------------------------------------------------------------------------------------------
 
     def _with_environment(self, ready: Ready) -> bool:
-        leaf = ready.leaf
-        if leaf.environment is None:
-            component = ready.task.spec.component
-            try:
-                leaf.environment = self.services.environments.find(leaf.plan)
-            except CairnError as error:
-                self.apply(not_started(ready.task, error))
-                return False
+        """Whether all that it runs in is ready; what is not is asked for."""
+        component = ready.task.spec.component
+        there = True
+        for key, leaf in ((component, ready.leaf), *ready.leaf.pools.items()):
             if leaf.environment is None:
-                waiting = self.building.get(component)
-                if waiting is None:
-                    self.building[component] = [ready]
-                    self.wanted.append(component)
-                else:
-                    waiting.append(ready)
-                return False
-            for warning in leaf.environment.warnings:
-                self.driver.warn(warning)
-        return True
+                try:
+                    leaf.environment = self.services.environments.find(leaf.plan)
+                except CairnError as error:
+                    self.apply(not_started(ready.task, error))
+                    return False
+                if leaf.environment is None:
+                    there = False
+                    waiting = self.building.get(key)
+                    if waiting is None:
+                        self.building[key] = [ready]
+                        self.wanted.append(key)
+                    else:
+                        waiting.append(ready)
+                    continue
+                for warning in leaf.environment.warnings:
+                    self.driver.warn(warning)
+        return there
 
     def environment_built(self, component: str, error: CairnError | None) -> None:
         waiting = self.building.pop(component, [])
         if error is None:
-            live = [ready for ready in waiting if not ready.task.state.terminal]
+            # A job with several worker pools is looked at once the last of their environments is there.
+            late = {id(ready) for others in self.building.values() for ready in others}
+            live = [ready for ready in waiting if not ready.task.state.terminal and id(ready) not in late]
             self._look_up(live)
             return
         for ready in waiting:
@@ -314,6 +320,9 @@ class RunMachine:
         except CairnError as error:
             self.apply(not_started(task, error))
             return
+        job = ready.leaf.container.job
+        if job is not None and job.max_wait_seconds:
+            attempt.wait_until = self.services.clock.monotonic() + job.max_wait_seconds
         self.prepared.append(attempt)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
@@ -393,7 +402,7 @@ class RunMachine:
         self.writer.close_attempt(record, AttemptState.FAILED, ended, failure)
         self._discard(attempt)
         task.payload = attempt.ready.comparison
-        self._failed(task, failure)
+        self._failed(task, failure, restarts=restarts_of(attempt.ready.leaf.container.job, ended))
 
     def _lost(self, task: TaskNode) -> None:
         if task.attempts - task.retries > LOST_LIMIT:
@@ -404,8 +413,9 @@ class RunMachine:
         if not task.state.terminal:
             self.ready.append(task)
 
-    def _failed(self, task: TaskNode, failure: Failure) -> None:
-        policy = task.spec.retry
+    def _failed(self, task: TaskNode, failure: Failure, *, restarts: int = 0) -> None:
+        """`restarts`: of a custom job that starts anew, where the task says nothing of retries."""
+        policy = task.spec.retry or (RetryPolicy(restarts) if restarts else None)
         if policy is None or task.retries >= policy.max_retries or self.tree.cancelling:
             self.apply(Finished(task, TaskState.FAILED, None, failure))
             return
@@ -424,6 +434,10 @@ class RunMachine:
         now = self.services.clock.monotonic()
         if now >= self.expires:
             self.cancel()
+        for attempt in [one for one in self.prepared if one.wait_until <= now]:
+            self.prepared.remove(attempt)
+            if not attempt.ready.task.state.terminal:
+                self.apply(waited_too_long(attempt))
         while self.backing_off and self.backing_off[0][0] <= now:
             task = heapq.heappop(self.backing_off)[2]
             if not task.state.terminal:

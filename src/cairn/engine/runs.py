@@ -14,6 +14,7 @@ from cairn.domain.states import RunState
 from cairn.engine.claims import is_claim
 from cairn.engine.faultpoints import point
 from cairn.engine.fit import fit, resources_of
+from cairn.engine.gangs import gang_of, pool_key
 from cairn.engine.loop import Engine
 from cairn.engine.machine import RunMachine
 from cairn.engine.ports import NATIVE, EnvironmentPlan
@@ -110,19 +111,48 @@ class RunService:
                     )
                 plans[name] = EnvironmentPlan(name, None, None, executor=NATIVE)
             if isinstance(component.executor, ContainerSpec) and not is_claim(component):
-                plans[name] = plan = self.services.environments.plan(
-                    name,
-                    component.executor,
-                    images,
-                    executor=settings.executor,
-                    strict=settings.strict,
-                    in_place=settings.in_place,
-                )
-                self._check_mounts(component, plan)
-                if settings.strict and "{{" not in "".join(msgspec.structs.astuple(component.executor.resources)):
-                    wanted = resources_of(component.executor.resources, str)
-                    fit(wanted, self.machine, strict=True, component=name)
+                plans.update(self._container_plans(component, component.executor, settings, images))
         return plans
+
+    def _container_plans(
+        self, component: ComponentSpec, container: ContainerSpec, settings: RunSettings, images: list[tuple[str, str]]
+    ) -> dict[str, EnvironmentPlan]:
+        """Of a step, and of every worker pool of a custom job."""
+        name, job = component.name, container.job
+        wanted = {name: container}
+        wanted.update({pool_key(name, pool): pool.container for pool in (job.pools[1:] if job else ())})
+        plans = {
+            key: self.services.environments.plan(
+                key,
+                each,
+                images,
+                executor=settings.executor,
+                strict=settings.strict,
+                in_place=settings.in_place,
+            )
+            for key, each in wanted.items()
+        }
+        for plan in plans.values():
+            self._check_mounts(component, plan)
+            if plan.executor != plans[name].executor:
+                raise UnsupportedFeature(
+                    "the worker pools of one job run by one executor, and these would run by "
+                    + " and ".join(sorted({plan.executor for plan in plans.values()})),
+                    place=f"components.{name}",
+                    remedy="give their images the same target with --image",
+                )
+        if settings.strict and "{{" not in "".join(
+            part for each in wanted.values() for part in msgspec.structs.astuple(each.resources)
+        ):
+            self._check_fit(name, container)
+        return plans
+
+    def _check_fit(self, name: str, container: ContainerSpec) -> None:
+        """Raises UnsupportedFeature for what exceeds the machine."""
+        if container.job is None:
+            fit(resources_of(container.resources, str), self.machine, strict=True, component=name)
+            return
+        gang_of(container, lambda each: resources_of(each.resources, str), self.machine, strict=True, component=name)
 
     def _check_places(self, pipeline: Pipeline, submission: Submission) -> None:
         """What the engine is to read and write, as far as it is known now."""

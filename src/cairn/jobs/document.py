@@ -19,6 +19,7 @@ PIPELINE = "custom-job"
 TASK = "job"
 MAX_DISPLAY_NAME = 128
 _PLACEHOLDER = "{{$"
+_ASKED = ("displayName", "jobSpec", "encryptionSpec")
 
 
 def job_pipeline(message: Mapping[str, Any], environment: Mapping[str, str]) -> Pipeline:
@@ -32,7 +33,9 @@ def job_pipeline(message: Mapping[str, Any], environment: Mapping[str, str]) -> 
     for pool in field(spec, "workerPoolSpecs"):
         if isinstance(pool, dict):
             _add_variables(pool, environment)
-    return load_text(json.dumps(_document(job)), origin="the custom job")
+    # Its labels are the run's, and what the service puts out (its name, state and times) is nothing that was asked.
+    asked = {name: field(job, name) for name in _ASKED if field(job, name) is not None}
+    return load_text(json.dumps(_document(asked)), origin="the custom job")
 
 
 def field(message: Mapping[str, Any], name: str) -> Any:
@@ -70,9 +73,9 @@ def _document(job: dict[str, Any]) -> dict[str, Any]:
         "schemaVersion": "2.1.0",
         "root": {
             "dag": {
-                "tasks": {TASK: {"taskInfo": {"name": TASK}, "componentRef": {"name": "comp-job"}}},
+                "tasks": {TASK: {"taskInfo": {"name": TASK}, "componentRef": {"name": "job"}}},
             }
         },
-        "components": {"comp-job": {"executorLabel": "exec-job"}},
+        "components": {"job": {"executorLabel": "exec-job"}},
         "deploymentSpec": {"executors": {"exec-job": {"customJob": {"customJob": job}}}},
     }

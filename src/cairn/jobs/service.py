@@ -11,17 +11,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from cairn.domain.ids import random_uid
+from cairn.domain.ids import numeric_id, random_uid
 from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, Run, RunKind, RunSettings, Submission
+from cairn.engine.gangs import JOB as JOB  # noqa: PLC0414 - part of what a job is
 from cairn.engine.runs import RunService
 from cairn.errors import InputRefused, NotFound, WrongState
 from cairn.filters.tree import Filter, Order
 from cairn.jobs.document import MAX_DISPLAY_NAME, field, job_pipeline
 from cairn.spec.types import Pipeline
 
-JOB = "job"  # in Run.client
 KINDS = (RunKind.CUSTOM_JOB, RunKind.TRAINING_PIPELINE, RunKind.TRIAL)  # what is listed as a custom job
-_DIGITS = 10**18
 
 
 class JobRecords(Protocol):
@@ -109,8 +108,8 @@ class JobService:
             project=project,
             location=location,
             job_id=numeric_id(uid),
-            display_name=_display_name(message),
-            labels={**_labels(message), **(labels or {})},
+            display_name=display_name(message),
+            labels={**labels_of(message), **(labels or {})},
             source=source,
             request_id=request_id,
             owner=owner,
@@ -173,25 +172,20 @@ class JobService:
         return self._upkeep().delete(run)
 
 
-def numeric_id(uid: str) -> str:
-    """19 digits of a UUID: what Vertex AI's own resources are called."""
-    return str(_DIGITS + int(uid.replace("-", ""), 16) % (8 * _DIGITS))
-
-
 def message_of(run: Run) -> dict[str, Any]:
     """The CustomJob that a run was made of, as it was given."""
     found: dict[str, Any] = run.client.get(JOB, {})
     return found
 
 
-def _display_name(message: Mapping[str, Any]) -> str:
+def display_name(message: Mapping[str, Any]) -> str:
     name = field(message, "displayName") or ""
     if not isinstance(name, str) or len(name) > MAX_DISPLAY_NAME:
         raise InputRefused(f"must be text of up to {MAX_DISPLAY_NAME} characters", place="displayName")
     return name
 
 
-def _labels(message: Mapping[str, Any]) -> dict[str, str]:
+def labels_of(message: Mapping[str, Any]) -> dict[str, str]:
     found = field(message, "labels") or {}
     if not isinstance(found, Mapping) or not all(isinstance(part, str) for pair in found.items() for part in pair):
         raise InputRefused("must be texts by name", place="labels")

@@ -1,8 +1,9 @@
-"""Vertex AI's CustomJob as a step: one worker pool with one replica of one container is a container step.
+"""Vertex AI's CustomJob as a step: its worker pools as replicas of containers.
 
 Source: `google.cloud.aiplatform.v1` CustomJob, CustomJobSpec, WorkerPoolSpec and Scheduling. Names are read in both
-spellings (`workerPoolSpecs`, `worker_pool_specs`), as protobuf's JSON does. What a job asks for beyond its container is
-honoured (machine, accelerators, time-out, output directory), warned about, or the reason why it is refused.
+spellings (`workerPoolSpecs`, `worker_pool_specs`), as protobuf's JSON does. What a job asks for beyond its containers
+is honoured (machines, accelerators, packages, time-outs, restarts, output directory), warned about, or the reason why
+it is refused.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ import msgspec
 from cairn.errors import UnsupportedFeature
 from cairn.spec.definitions import container
 from cairn.spec.machine_types import machine_type
+from cairn.spec.package_words import package_words
 from cairn.spec.reader import Bad, shown
-from cairn.spec.types import ContainerSpec, CustomJobSpec, ResourceSpec
+from cairn.spec.types import ContainerSpec, CustomJobSpec, JobSpec, PythonPackageSpec, ResourceSpec, WorkerPool
 
 # What this machine has no use for: the keys of a level, and what they are called in a warning.
 _JOB = {"labels": "the job's labels"}
 _SPEC = {
     "network": "the network",
     "serviceAccount": "the service account",
-    "tensorboard": "the TensorBoard",
     "reservedIpRanges": "reserved IP ranges",
     "persistentResourceId": "the persistent resource",
     "pscInterfaceConfig": "the PSC interface",
@@ -44,22 +45,24 @@ _MACHINE = {
 }
 _READ = {
     "job": {"displayName", "jobSpec", "encryptionSpec", *_JOB},
-    "spec": {"workerPoolSpecs", "scheduling", "baseOutputDirectory", *_SPEC},
+    "spec": {"workerPoolSpecs", "scheduling", "baseOutputDirectory", "tensorboard", *_SPEC},
     "scheduling": {"timeout", "restartJobOnWorkerRestart", "strategy", "maxWaitDuration", "disableRetries"},
     "pool": {"containerSpec", "pythonPackageSpec", "machineSpec", "replicaCount", "diskSpec", "nfsMounts",
              "lustreMounts"},
     "machine": {"machineType", "acceleratorType", "acceleratorCount", *_MACHINE},
     "container": {"imageUri", "command", "args", "env"},
+    "package": {"executorImageUri", "packageUris", "pythonModule", "args", "env"},
 }  # fmt: skip
 _USUAL_DISK = ("pd-ssd", 100)  # what every builder of such jobs writes
 _USUAL_STRATEGIES = ("", "STRATEGY_UNSPECIFIED", "STANDARD", "ON_DEMAND")
 _SECONDS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)s$")
 _OF_THE_RUN = re.compile(r"\{\{\$\.pipeline_(persistent_resource_id|service_account|network|encryption_key_name)\}\}$")
-_OUTPUT_DIRECTORIES = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
+MAX_REPLICAS = 1000
 
 
 class StepJob(msgspec.Struct, frozen=True):
-    """What a CustomJob comes to: a container, or a CustomJobSpec that says why it is none."""
+    """What a CustomJob comes to: a container with its job, or a CustomJobSpec that says why it is none."""
 
     executor: ContainerSpec | CustomJobSpec
     timeout_seconds: int = 0
@@ -83,7 +86,7 @@ def step_job(job: Mapping[str, Any], *, component: str) -> StepJob:
 class _Reading:
     def __init__(self, component: str) -> None:
         self.component = component
-        self.idle: list[str] = []  # what has no effect here
+        self.idle: dict[str, None] = {}  # what has no effect here
         self.warnings: list[str] = []
 
     def read(self, document: Mapping[str, Any]) -> StepJob:
@@ -92,62 +95,78 @@ class _Reading:
         self._unused(job, _JOB)
         self._unused(spec, _SPEC)
         if _given(_camel(job.get("encryptionSpec") or {}).get("kmsKeyName")):
-            self.idle.append("the encryption key")
-        pool = self._only_pool(spec.get("workerPoolSpecs"))
-        place = ("jobSpec", "workerPoolSpecs", "[0]")
-        timeout = self._scheduling(self._level(spec.get("scheduling"), "scheduling", "jobSpec", "scheduling"))
-        executor = self._container(pool, spec, *place)
-        self._disk(pool.get("diskSpec"))
+            self.idle["the encryption key"] = None
+        pools = self._pools(spec.get("workerPoolSpecs"))
+        scheduling = self._level(spec.get("scheduling"), "scheduling", "jobSpec", "scheduling")
+        timeout = self._seconds(scheduling, "timeout", "its time-out")
+        found = JobSpec(
+            pools=tuple(pools),
+            base_output_directory=self._output_directory(spec.get("baseOutputDirectory")),
+            timeout_seconds=timeout,
+            max_wait_seconds=self._seconds(scheduling, "maxWaitDuration", "how long it may wait"),
+            restart_on_worker_restart=self._restarts(scheduling),
+            tensorboard=_text(spec.get("tensorboard") or "", "jobSpec", "tensorboard"),
+        )
         if self.idle:
             self.warnings.append(f"{self.component}: these have no effect on this machine: {', '.join(self.idle)}")
-        return StepJob(executor, timeout, tuple(self.warnings))
+        return StepJob(msgspec.structs.replace(pools[0].container, job=found), timeout, tuple(self.warnings))
 
     def _level(self, value: Any, level: str, *place: str) -> dict[str, Any]:
         if not isinstance(value or {}, Mapping):
             raise Bad(f"{shown(value)} is given where a mapping is wanted", *place)
         found = _camel(value or {})
         unknown = [name for name in found if name not in _READ[level] and _given(found[name])]
-        self.idle += [f"{'.'.join((*place, name))} (not known here)" for name in unknown]
+        self.idle.update((f"{'.'.join((*place, name))} (not known here)", None) for name in unknown)
         return found
 
     def _unused(self, level: Mapping[str, Any], names: Mapping[str, str]) -> None:
-        self.idle += [text for name, text in names.items() if _given(level.get(name))]
+        self.idle.update((text, None) for name, text in names.items() if _given(level.get(name)))
 
-    def _only_pool(self, value: Any) -> dict[str, Any]:
+    def _pools(self, value: Any) -> list[WorkerPool]:
+        """Those that are not empty. "All worker pools except the first one are optional and can be skipped"."""
         if isinstance(value, str):
             raise _Refused("its worker pools are known only when it runs", "write worker_pool_specs as a constant")
-        pools = [pool for pool in value if pool] if isinstance(value, list) else []
-        if not pools:
-            raise Bad("has no worker pool", "jobSpec", "workerPoolSpecs")
-        read = [
-            self._level(pool, "pool", "jobSpec", "workerPoolSpecs", f"[{index}]") for index, pool in enumerate(pools)
-        ]
-        counts = [_replicas(pool.get("replicaCount")) for pool in read]
-        if len(read) > 1 or counts[0] > 1:
-            pools_text = f" in {len(read)} worker pools" if len(read) > 1 else ""
-            raise _Refused(
-                f"the CustomJob asks for {sum(counts)} replicas{pools_text}, and Cairn runs one replica",
-                "run it with a replica count of 1",
+        given = value if isinstance(value, list) else []
+        place = ("jobSpec", "workerPoolSpecs")
+        if not any(given):
+            raise Bad("has no worker pool", *place)
+        if not given[0]:
+            raise Bad("is empty, and holds the chief of the job", *place, "[0]")
+        pools = [self._pool(pool, index, *place, f"[{index}]") for index, pool in enumerate(given) if pool]
+        if (total := sum(pool.replicas for pool in pools)) > MAX_REPLICAS:
+            raise _Refused(f"the CustomJob asks for {total} replicas, and {MAX_REPLICAS} are the most")
+        if pools[0].replicas > 1:
+            self.warnings.append(
+                f"{self.component}: {pools[0].replicas} replicas are in the first worker pool; on Vertex AI it has one,"
+                " the chief, and the others are in the second"
             )
-        return read[0]
+        return pools
 
-    def _container(self, pool: dict[str, Any], spec: dict[str, Any], *place: str) -> ContainerSpec:
-        if pool.get("pythonPackageSpec"):
-            raise _Refused(
-                "the CustomJob runs a Python package (pythonPackageSpec), which Cairn does not install",
-                "give it a containerSpec whose command runs the package",
-            )
-        if not pool.get("containerSpec"):
-            raise Bad("has no containerSpec", *place)
+    def _pool(self, value: Any, index: int, *place: str) -> WorkerPool:
+        pool = self._level(value, "pool", *place)
+        replicas = _replicas(pool.get("replicaCount"), *place, "replicaCount")
         for name in ("nfsMounts", "lustreMounts"):
             if pool.get(name):
                 raise _Refused(f"the CustomJob mounts network volumes ({name}), which this machine does not have")
-        given = self._level(pool["containerSpec"], "container", *place, "containerSpec")
+        if not pool.get("containerSpec") and not pool.get("pythonPackageSpec"):
+            raise Bad("has no containerSpec", *place)
+        if pool.get("containerSpec") and pool.get("pythonPackageSpec"):
+            raise Bad("has both a containerSpec and a pythonPackageSpec", *place)
+        package = self._package(pool["pythonPackageSpec"], *place) if pool.get("pythonPackageSpec") else None
+        found = package[0] if package else self._container(pool["containerSpec"], *place, "containerSpec")
+        resources = self._machine(pool.get("machineSpec"), *place, "machineSpec")
+        self._disk(pool.get("diskSpec"))
+        return WorkerPool(
+            msgspec.structs.replace(found, resources=resources), replicas, index, package[1] if package else None
+        )
+
+    def _container(self, value: Any, *place: str) -> ContainerSpec:
+        given = self._level(value, "container", *place)
         try:
             image = _text(given.get("imageUri") or "", "imageUri")
             if not image:
                 raise Bad("has no image", "imageUri")
-            found = container(
+            return container(
                 {
                     "image": image,
                     "command": _texts(given.get("command"), "command"),
@@ -156,12 +175,28 @@ class _Reading:
                 }
             )
         except Bad as bad:
-            raise bad.at(*place, "containerSpec") from None
-        return msgspec.structs.replace(
-            found,
-            env={**self._output_directories(spec.get("baseOutputDirectory")), **found.env},
-            resources=self._machine(pool.get("machineSpec"), *place, "machineSpec"),
-        )
+            raise bad.at(*place) from None
+
+    def _package(self, value: Any, *place: str) -> tuple[ContainerSpec, PythonPackageSpec]:
+        """The package, and a container whose command installs and runs it: what an image is given."""
+        place = (*place, "pythonPackageSpec")
+        given = self._level(value, "package", *place)
+        try:
+            image = _text(given.get("executorImageUri") or "", "executorImageUri")
+            module = _text(given.get("pythonModule") or "", "pythonModule")
+            uris = _texts(given.get("packageUris"), "packageUris")
+            if not image:
+                raise Bad("has no image", "executorImageUri")
+            if not _MODULE.match(module) and "{{" not in module:
+                raise Bad(f"{shown(module)} is no Python module", "pythonModule")
+            if not uris:
+                raise Bad("names no package", "packageUris")
+            found = PythonPackageSpec(tuple(uris), module, tuple(_texts(given.get("args"), "args")))
+            words = package_words(found.package_uris, module)
+            spec = {"image": image, "command": words, "args": [*found.args], "env": _variables(given.get("env"))}
+            return container(spec), found
+        except Bad as bad:
+            raise bad.at(*place) from None
 
     def _machine(self, value: Any, *place: str) -> ResourceSpec:
         machine = self._level(value, "machine", *place)
@@ -179,37 +214,33 @@ class _Reading:
             machine_type=name,
         )
 
-    def _scheduling(self, scheduling: dict[str, Any]) -> int:
-        """Seconds; 0 for no time-out."""
+    def _restarts(self, scheduling: dict[str, Any]) -> bool:
         strategy = scheduling.get("strategy") or ""
         if strategy not in _USUAL_STRATEGIES:
-            self.idle.append(f"the strategy {strategy}")
-        if scheduling.get("restartJobOnWorkerRestart") in (True, "true"):
-            self.idle.append("restartJobOnWorkerRestart")
-        timeout = scheduling.get("timeout") or "0s"
-        match = _SECONDS.match(timeout) if isinstance(timeout, str) else None
-        if match is None and isinstance(timeout, str) and "{{" in timeout:
-            self.warnings.append(f"{self.component}: its time-out is known only when it runs, and is not kept")
+            self.idle[f"the strategy {strategy}"] = None
+        wanted = _flag(scheduling.get("restartJobOnWorkerRestart"))
+        return wanted and not _flag(scheduling.get("disableRetries"))
+
+    def _seconds(self, scheduling: dict[str, Any], name: str, words: str) -> int:
+        """0 for none."""
+        given = scheduling.get(name) or "0s"
+        match = _SECONDS.match(given) if isinstance(given, str) else None
+        if match is None and isinstance(given, str) and "{{" in given:
+            self.warnings.append(f"{self.component}: {words} is known only when it runs, and is not kept")
         elif match is None:
-            raise Bad(f"{shown(timeout)} is no duration such as '3600s'", "jobSpec", "scheduling", "timeout")
+            raise Bad(f"{shown(given)} is no duration such as '3600s'", "jobSpec", "scheduling", name)
         return math.ceil(float(match[1])) if match else 0
 
     def _disk(self, value: Any) -> None:
         disk = _camel(value or {})
         kind, size = disk.get("bootDiskType") or _USUAL_DISK[0], disk.get("bootDiskSizeGb") or _USUAL_DISK[1]
         if (kind, size) != _USUAL_DISK:
-            self.idle.append(f"the boot disk ({kind}, {_count(size, 'bootDiskSizeGb')} GB)")
+            self.idle[f"the boot disk ({kind}, {_count(size, 'bootDiskSizeGb')} GB)"] = None
 
-    def _output_directories(self, value: Any) -> dict[str, str]:
-        """The variables by which a job on Vertex AI finds its base output directory."""
+    def _output_directory(self, value: Any) -> str:
         place = ("jobSpec", "baseOutputDirectory", "outputUriPrefix")
         prefix = _text(_camel(value or {}).get("outputUriPrefix") or "", *place)
-        if not _given(prefix):
-            return {}
-        if prefix.startswith("{{"):
-            self.idle.append("the base output directory (known only when it runs)")
-            return {}
-        return {name: f"{prefix.rstrip('/')}/{part}/" for name, part in _OUTPUT_DIRECTORIES.items()}
+        return prefix.rstrip("/") if _given(prefix) else ""
 
 
 def _given(value: Any) -> bool:
@@ -228,11 +259,14 @@ def _camel(value: Any) -> dict[str, Any]:
     return {re.sub(r"_([a-z0-9])", lambda part: part[1].upper(), key): inner for key, inner in value.items()}
 
 
-def _replicas(value: Any) -> int:
+def _flag(value: Any) -> bool:
+    return value is True or value == "true"
+
+
+def _replicas(value: Any, *place: str) -> int:
     if isinstance(value, str) and "{{" in value:
         raise _Refused("its number of replicas is known only when it runs", "write replica_count as a constant")
-    text = _count(value, "jobSpec", "workerPoolSpecs", "[0]", "replicaCount")
-    return int(text or 1)
+    return int(_count(value, *place) or 1)
 
 
 def _count(value: Any, *place: str) -> str:

@@ -9,7 +9,7 @@ from cairn.errors import InputRefused, SpecError
 from cairn.spec.placeholders import Placeholder, compile_command, placeholders_in
 from cairn.spec.quantities import parse_count, parse_cpu, parse_memory
 from cairn.spec.reader import Bad, nearest, shown
-from cairn.spec.types import ComponentSpec, ContainerSpec, ImporterSpec, ResourceSpec
+from cairn.spec.types import ComponentSpec, ContainerSpec, ImporterSpec, JobSpec, ResourceSpec
 
 # Inputs that the compiler adds to a task for the text and the resources of its component, which does not declare them.
 INJECTED = ("pipelinechannel--", "pipelineparam--")
@@ -45,6 +45,8 @@ def check_executor(component: ComponentSpec) -> frozenset[str]:
     missing: set[str] = set()
     if isinstance(executor, ContainerSpec):
         _container(component, executor, missing)
+        if executor.job is not None:
+            _job(component, executor.job, missing)
     elif isinstance(executor, ImporterSpec):
         _use(component, placeholders_at(executor.metadata, "importer", "metadata"), missing, "importer", "metadata")
         _use(component, placeholders_at(executor.uri, "importer", "artifactUri"), missing, "importer", "artifactUri")
@@ -84,6 +86,17 @@ def _container(component: ComponentSpec, executor: ContainerSpec, missing: set[s
             _use(component, placeholders_at(value, *at), missing, *at)
         elif value:
             _quantity(field, value, *at)
+
+
+def _job(component: ComponentSpec, job: JobSpec, missing: set[str]) -> None:
+    """Of a custom job: its other worker pools, and what it says beyond them."""
+    for pool in job.pools[1:]:
+        try:
+            _container(component, pool.container, missing)
+        except Bad as bad:
+            raise bad.at(f"workerPoolSpecs[{pool.index}]") from None
+    for text, name in ((job.base_output_directory, "baseOutputDirectory"), (job.tensorboard, "tensorboard")):
+        _use(component, placeholders_at(text, "customJob", name), missing, "customJob", name)
 
 
 def _quantity(field: str, value: str, *place: str) -> None:

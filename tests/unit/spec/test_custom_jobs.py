@@ -9,8 +9,9 @@ import pytest
 from cairn.errors import SpecError
 from cairn.spec.custom_jobs import StepJob, step_job
 from cairn.spec.load import load_file, load_text
+from cairn.spec.package_words import PackageRun, read_package_words
 from cairn.spec.reader import Bad, joined
-from cairn.spec.types import ContainerSpec, CustomJobSpec, Pipeline, ResourceSpec
+from cairn.spec.types import ContainerSpec, CustomJobSpec, Pipeline, PythonPackageSpec, ResourceSpec
 
 JOBS = Path(__file__).parent / "jobs"
 TRAINING = (
@@ -41,6 +42,12 @@ def job(pool: object = None, **spec: object) -> dict[str, object]:
     return {"displayName": "shown", "jobSpec": {"workerPoolSpecs": pools, **spec}}
 
 
+def package(**said: object) -> dict[str, object]:
+    """A CustomJob that runs a Python package."""
+    spec = {"executorImageUri": "e", "packageUris": ["gs://b/p-1.tar.gz"], "pythonModule": "trainer.task", **said}
+    return job([{"pythonPackageSpec": spec, "machineSpec": {"machineType": "e2-micro"}}])
+
+
 def read(document: dict[str, object]) -> StepJob:
     return step_job(document, component="train")
 
@@ -59,11 +66,14 @@ def test_an_executor_of_kfp_1_8_is_its_container() -> None:
         )
     assert plain.resources == ResourceSpec(machine_type="n1-standard-4")
     assert full.resources == ResourceSpec("", "", "", "", "NVIDIA_TESLA_T4", "1", "n1-standard-8")
-    assert full.env["AIP_MODEL_DIR"] == "gs://bucket/out/model/"
+    assert full.job is not None
+    assert plain.job is not None
+    assert (plain.job.base_output_directory, full.job.base_output_directory) == ("", "gs://bucket/out")
+    assert (full.job.timeout_seconds, full.job.restart_on_worker_restart) == (3600, True)
     assert pipeline.components["comp-training"].platform.active_deadline_seconds == 0
     assert pipeline.components["comp-training-2"].platform.active_deadline_seconds == 3600
     (warning,) = pipeline.warnings
-    for said in ("the network", "the service account", "restartJobOnWorkerRestart", "pd-standard, 200 GB"):
+    for said in ("the network", "the service account", "pd-standard, 200 GB"):
         assert said in warning
 
 
@@ -119,12 +129,11 @@ def test_pools_that_differ_do_not_share_a_component() -> None:
     assert load_text(pipeline.text, origin="again") == pipeline
 
 
-@pytest.mark.parametrize("name", ["replicas_1", "replicas_2"])
-def test_several_replicas_load_and_say_why_they_do_not_run(name: str) -> None:
-    found = load_file(JOBS / f"{name}.json").components["comp-training"].executor
-    assert isinstance(found, CustomJobSpec)
-    assert "3 replicas in 2 worker pools" in found.refusal
-    assert found.remedy
+def test_several_replicas_are_worker_pools() -> None:
+    found = container(load_file(JOBS / "replicas_1.json"), "comp-training")
+    assert found.job is not None
+    assert [(pool.index, pool.replicas) for pool in found.job.pools] == [(0, 1), (1, 2)]
+    assert {pool.container.args for pool in found.job.pools} == {found.args} == {TRAINING}
 
 
 def test_what_is_set_on_the_launching_task_is_meant_for_the_training() -> None:
@@ -168,6 +177,44 @@ def test_a_payload_that_is_none_is_refused_with_its_place(payload: str, said: st
 # --- part by part --------------------------------------------------------------------------------------------------
 
 
+def test_empty_pools_are_none_and_the_others_keep_their_places() -> None:
+    chief, server = {"containerSpec": {"imageUri": "c"}}, {"container_spec": {"image_uri": "s"}, "replica_count": 2.0}
+    found = read(job([chief, {}, server, None])).executor
+    assert isinstance(found, ContainerSpec)
+    assert found.job is not None
+    assert (found.image, [(pool.index, pool.replicas, pool.container.image) for pool in found.job.pools]) == (
+        "c",
+        [(0, 1, "c"), (2, 2, "s")],
+    )
+
+
+def test_a_first_pool_of_several_replicas_is_warned_about() -> None:
+    (warning,) = read(job({"replicaCount": "2"})).warnings
+    assert "2 replicas are in the first worker pool" in warning
+
+
+def test_a_python_package_is_a_command_that_installs_and_runs_it() -> None:
+    found = read(package(args=["--lr", "0.1"], env=[{"name": "A", "value": "b"}])).executor
+    assert isinstance(found, ContainerSpec)
+    assert found.job is not None
+    (pool,) = found.job.pools
+    assert pool.package == PythonPackageSpec(("gs://b/p-1.tar.gz",), "trainer.task", ("--lr", "0.1"))
+    assert (found.image, found.env, found.resources) == ("e", {"A": "b"}, ResourceSpec(machine_type="e2-micro"))
+    run = read_package_words(found.command, found.args)
+    assert run == PackageRun(("/gcs/b/p-1.tar.gz",), "trainer.task", ("--lr", "0.1"))
+
+
+def test_what_is_said_of_scheduling_is_kept() -> None:
+    scheduling = {"timeout": "90s", "maxWaitDuration": "3600s", "restartJobOnWorkerRestart": True}
+    for disabled in (False, True):
+        found = read(job(scheduling={**scheduling, "disableRetries": disabled}, tensorboard="t")).executor
+        assert isinstance(found, ContainerSpec)
+        assert found.job is not None
+        assert (found.job.timeout_seconds, found.job.max_wait_seconds) == (90, 3600)
+        assert found.job.restart_on_worker_restart is not disabled
+        assert found.job.tensorboard == "t"
+
+
 def test_names_in_both_spellings() -> None:
     snake = {
         "job_spec": {
@@ -191,10 +238,8 @@ def test_names_in_both_spellings() -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (job({"replicaCount": "2"}), "2 replicas, and"),
-        (job([{"containerSpec": {"imageUri": "i"}}, {"containerSpec": {"imageUri": "i"}}]), "2 worker pools"),
+        (job({"replicaCount": "1001"}), "1001 replicas, and"),
         (job({"replicaCount": "{{$.inputs.parameters['n']}}"}), "replicas is known only"),
-        (job({"pythonPackageSpec": {"pythonModule": "m"}}), "pythonPackageSpec"),
         (job({"machineSpec": {"machineType": "n1-standrad-4"}}), "did you mean 'n1-standard-4'"),
         (job({"nfsMounts": [{"server": "s"}]}), "nfsMounts"),
     ],
@@ -217,6 +262,14 @@ def test_what_cannot_run_here_is_refused_in_words(document: dict[str, object], s
         (job({"machineSpec": {"machineType": 4}}), "machineType"),
         (job({"machineSpec": {"acceleratorCount": -1}}), "acceleratorCount"),
         (job({"replicaCount": 1.5}), "workerPoolSpecs[0].replicaCount"),
+        (job([{}, {"containerSpec": {"imageUri": "i"}}]), "workerPoolSpecs[0]"),
+        (job([{"containerSpec": {"imageUri": "i"}}, {"containerSpec": {}}]), "workerPoolSpecs[1]"),
+        (job({"containerSpec": {"imageUri": "i"}, "pythonPackageSpec": {"pythonModule": "m"}}), "workerPoolSpecs[0]"),
+        (package(executorImageUri=""), "pythonPackageSpec.executorImageUri"),
+        (package(packageUris=[]), "pythonPackageSpec.packageUris"),
+        (package(pythonModule="trainer; rm"), "pythonPackageSpec.pythonModule"),
+        (package(args=[1]), "pythonPackageSpec.args[0]"),
+        (job(scheduling={"maxWaitDuration": "1d"}), "maxWaitDuration"),
         (job(scheduling={"timeout": 3600}), "timeout"),
         (job(scheduling={"timeout": "1h"}), "timeout"),
     ],
@@ -232,7 +285,6 @@ def test_what_is_no_job_is_refused_at_its_place(document: dict[str, object], pla
     [
         ("the job's labels", {**job(), "labels": {"a": "b"}}),
         ("the encryption key", {**job(), "encryptionSpec": {"kmsKeyName": "k"}}),
-        ("the TensorBoard", job(tensorboard="t")),
         ("reserved IP ranges", job(reservedIpRanges=["r"])),
         ("the network", job(network="{{$.inputs.parameters['network']}}")),
         ("web access", job(enableWebAccess=True)),
