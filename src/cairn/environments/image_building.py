@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
@@ -49,6 +50,7 @@ _LOCK = "/cairn/lock"
 _REQUIREMENTS = "/cairn/requirements.txt"
 _CERTIFICATES = "/cairn/certificates.pem"
 _NETRC = "/cairn/netrc"
+_UV_CONFIGURATION = "/cairn/uv.toml"
 _PASSED = ("UV_", "PIP_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -169,6 +171,7 @@ class ImageBuilder:
             *certificates,
         ]
         passed = {name: value for name, value in variables.items() if name.upper().startswith(_PASSED)}
+        mounts += [_mount(path, path) for path in _named_paths(passed, {each["Target"] for each in mounts})]
         passed |= {**trusted, "HOME": "/tmp", "TMPDIR": "/tmp", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
         for name in ("UV_CACHE_DIR", "PIP_CERT"):
             passed.pop(name, None)
@@ -237,6 +240,17 @@ def _configured_files(spec: UvSpec) -> Iterator[tuple[str, Path]]:
             yield local, Path(local)
 
 
+def _named_paths(variables: dict[str, str], known: set[str]) -> list[str]:
+    """What is on this machine of the folders and files that uv's variables name: wheelhouses, constraints, an index."""
+    named = {
+        part.removeprefix("file://")
+        for name, value in variables.items()
+        if name.startswith("UV_")
+        for part in re.split(r"[,\s]+", value)
+    }
+    return sorted(path for path in named - known if path.startswith("/") and os.path.exists(path))
+
+
 def _trust(variables: dict[str, str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """(mounts, variables): the authorities and credentials that this machine goes by. An image may have none."""
     mounts: list[dict[str, Any]] = []
@@ -249,6 +263,13 @@ def _trust(variables: dict[str, str]) -> tuple[list[dict[str, Any]], dict[str, s
     if os.path.isfile(netrc):
         mounts.append(_mount(netrc, _NETRC))
         given["NETRC"] = _NETRC
+    if not variables.get("UV_CONFIG_FILE"):
+        config = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+        for path in (f"{config}/uv/uv.toml", "/etc/uv/uv.toml"):
+            if os.path.isfile(path):
+                mounts.append(_mount(path, _UV_CONFIGURATION))
+                given["UV_CONFIG_FILE"] = _UV_CONFIGURATION
+                break
     return mounts, given
 
 
