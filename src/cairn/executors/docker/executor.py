@@ -16,8 +16,8 @@ GONE_SECONDS = 300.0
 class DockerExecutor(ProcessExecutor):
     """Runs each process of an attempt as a container, under the same waiters: `cairn.launcher.containers`.
 
-    Waiters run on this machine, in Cairn's own interpreter; the engine is asked by them alone. No process of a container
-    outlives its attempt's exit, and no container does while its engine answers.
+    Waiters run on this machine, in Cairn's own interpreter; the engine is asked by them alone. No process of a
+    container outlives its attempt's exit, and no container does while its engine answers.
     """
 
     name = "docker"
@@ -35,7 +35,7 @@ class DockerExecutor(ProcessExecutor):
         went away is waited for by the attempts that it runs."""
         super().__init__(grace_seconds=grace_seconds)
         self._socket = socket
-        self._gone = gone_seconds
+        self._gone_seconds = gone_seconds
         self._maker = Maker(settings, user_of(settings, socket), home)
 
     def can_mount(self, executor: str = "docker") -> bool:  # noqa: ARG002 - a container can always be shown things
@@ -48,7 +48,7 @@ class DockerExecutor(ProcessExecutor):
         maker = self._maker
         containers = {
             "socket": self._socket,
-            "patience": self._gone,
+            "patience": self._gone_seconds,
             "limits": maker.limits(request),
             "open": maker.is_stranger,
         }
