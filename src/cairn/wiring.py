@@ -17,7 +17,7 @@ from cairn.domain.resources import Capacity
 from cairn.errors import NotFound, UnsupportedFeature
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from cairn.artifacts.blobs import ObjectBlobs
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cairn.domain.runs import Run, RunSettings
     from cairn.engine.configuring import Lookups
     from cairn.engine.loop import Engine, Observer
-    from cairn.engine.ports import Executor
+    from cairn.engine.ports import Executor, Surroundings
     from cairn.engine.runs import RunService
     from cairn.engine.services import Services
     from cairn.engine.upkeep import Manifest, Upkeep
@@ -70,6 +70,8 @@ class Cairn:
         self.clock = SystemClock()
         self._engine: Engine | None = None  # the latest
         self._native: NativeExecutor | None = None
+        # Of who opens a home and hosts no server: what points steps at one, asked for once there is something to ask.
+        self.point_steps: Callable[[Cairn], Surroundings | None] | None = None
 
     @cached_property
     def capacity(self) -> Capacity:
@@ -181,8 +183,16 @@ class Cairn:
         from cairn.executors.native.services import NativeServices
 
         services = NativeServices(
-            records=self.records, runs=lambda: self.runs, jobs=lambda: self.jobs, bring=self._bring
+            records=self.records,
+            runs=lambda: self.runs,
+            jobs=lambda: self.jobs,
+            tuning_jobs=lambda: self.tuning_jobs,
+            studies=lambda: self.studies,
+            bring=self._bring,
+            path_of=self.store.path_of,
         )
+        if self.point_steps is not None and self.services.surroundings is None:
+            self.services.surroundings = self.point_steps(self)
         self._native = NativeExecutor(operations(services))
         return self._native
 
@@ -248,10 +258,9 @@ class Cairn:
         from cairn.jobs.tuning_jobs import TuningJobService
 
         def check_study(spec: Mapping[str, Any], place: str) -> tuple[str, ...]:
-            from cairn.tuning.study_spec import parse
+            from cairn.tuning.study_spec import parse, warnings_of
 
-            parse(spec, place)
-            return ()
+            return tuple(warnings_of(parse(spec, place)))
 
         return TuningJobService(self.jobs, lambda: self.runs, self.run_settings, check_study)
 
@@ -374,6 +383,8 @@ class Cairn:
         made = self.__dict__
         if "executor" in made:
             self.executor.close()
+        if "services" in made and (surroundings := self.services.surroundings) is not None:
+            surroundings.close()
         if "objects" in made:
             self.objects.index.close()
         if "records" in made:

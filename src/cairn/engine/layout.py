@@ -9,6 +9,7 @@ import msgspec
 
 from cairn.domain.runs import Run
 
+HYPERTUNE_FILE = "hypertune/output.metrics"  # in an attempt's directory: where a job reports metrics to be tuned by
 _INDEX = re.compile(r"\[(\d+)\]")
 
 

@@ -22,11 +22,13 @@ TAIL_LINES = 20
 class ChildRun:
     """`name`: for people, such as `custom job 1234`."""
 
-    def __init__(self, run: Run, name: str, services: NativeServices, notes: Notes) -> None:
+    def __init__(self, run: Run, name: str, services: NativeServices, notes: Notes, *, silent: bool = False) -> None:
+        """`silent`: its states are not said."""
         self.run = run
         self.name = name
         self._services = services
         self._notes = notes
+        self._silent = silent
         self._cancelled = False
         self._next_look = 0.0
 
@@ -37,7 +39,8 @@ class ChildRun:
     def advance(self) -> Exit | None:
         """The step's exit once the run has ended."""
         self.run = run = self._services.records.run(self.run.uid)
-        self._notes.now(f"{self.name} {run.state.lower()}")
+        if not self._silent:
+            self._notes.now(f"{self.name} {run.state.lower()}")
         if run.state.terminal:
             return self._exit(run)
         if time.monotonic() >= self._next_look:  # its engine may have died
@@ -62,7 +65,8 @@ class ChildRun:
         if self._cancelled:
             return Exit(ExitReason.CANCELLED)
         said = run.error.message if run.error is not None else ""
-        self._notes.say(*failed_words(self._services, run))
+        if not self._silent:
+            self._notes.say(*failed_words(self._services, run))
         verb = "was cancelled" if run.state is RunState.CANCELLED else "failed"
         return Exit(ExitReason.EXITED, code=1, message=f"{self.name} {verb}" + (f": {said}" if said else ""))
 
