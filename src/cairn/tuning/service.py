@@ -122,6 +122,20 @@ class StudyService:
         )  # fmt: skip
         return [study_of(document) for document in documents], following
 
+    def page_trials(self, study: Study, *, token: str = "", limit: int = 100) -> tuple[list[Trial], str]:
+        """By their numbers, and the token of the next page. Raises InputRefused."""
+        documents, following = self.records.page_documents(
+            TRIAL,
+            projects=[study.project],
+            location=study.location,
+            parent=study.id,
+            orders=(Order("create_time"),),
+            query="trials",
+            token=token,
+            limit=limit,
+        )
+        return [trial_of(document) for document in documents], following
+
     def spec(self, study: Study) -> StudySpec:
         return self._memory(study).spec
 
@@ -459,7 +473,7 @@ def _trial_document(trial: Trial) -> Document:
         trial.location,
         trial.study,
         state=trial.state,
-        create_time=trial.start_time or trial.update_time,
+        create_time=trial.number,  # lists go by it
         update_time=trial.update_time,
         body=msgspec.to_builtins(trial),
     )

@@ -32,7 +32,7 @@ _LEAST_PIPELINE = """\
  "components": {"comp-a": {"executorLabel": "exec-a"}},
  "deploymentSpec": {"executors": {"exec-a": {"container": {"image": "none", "command": ["true"]}}}}}
 """
-_READING = re.compile(r"(Get|List|Query|Search|BatchRead|Read|Export|Wait)")
+_READING = re.compile(r"(Get|List|Lookup|Query|Search|BatchRead|Read|Export|Wait)")
 
 
 def front(context: Context) -> Front:  # noqa: ARG001
