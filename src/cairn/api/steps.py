@@ -59,6 +59,9 @@ class ServedSteps:
             files=((path, msgspec.json.encode(account)),),
         )
 
+    def close(self) -> None:
+        """Nothing is held: the server is this process."""
+
 
 def split(path: str, headers: dict[str, str]) -> tuple[str, str]:
     """(`/steps/TOKEN`, the rest) of a step's path, whose token becomes the request's authorization; ("", path) of

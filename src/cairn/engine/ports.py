@@ -365,6 +365,8 @@ class Surroundings(Protocol):
 
         On the engine's thread, in microseconds. It has no part in a cache key."""
 
+    def close(self) -> None: ...
+
 
 # --- artifacts -------------------------------------------------------------------------------------------------------
 

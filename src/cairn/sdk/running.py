@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cairn.config.composing import Composed
     from cairn.engine.configuring import ConfiguredRun
     from cairn.engine.loop import Engine
+    from cairn.engine.ports import Surroundings
     from cairn.spec.types import Pipeline
 
 TURN_SECONDS = 0.5
@@ -147,6 +148,7 @@ def _images(images: Mapping[str, str]) -> tuple[ImageMapping, ...]:
 def _drive(
     cairn: Cairn, record: RecordedRun, pipeline: Pipeline, *, renewed: bool, on_line: Callable[[str], None] | None
 ) -> None:
+    cairn.point_steps = at_home
     engine = cairn.engine(_observer(on_line))
     try:
         cairn.runs.take(engine, record, renewed=renewed, pipeline=pipeline)
@@ -155,6 +157,13 @@ def _drive(
             raise engine.lost[record.uid]
     finally:
         engine.close()
+
+
+def at_home(cairn: Cairn) -> Surroundings | None:
+    """For `Cairn.point_steps`."""
+    from cairn.api import home_steps  # for runs whose steps have something to ask
+
+    return home_steps.at_home(cairn)
 
 
 def turn_until_ended(

@@ -17,6 +17,7 @@ from cairn.domain.runs import ImageMapping, Submission
 from cairn.errors import RunCancelled
 from cairn.sdk.functions import source_name, source_of
 from cairn.sdk.results import Run
+from cairn.sdk.running import at_home
 from cairn.sweeps.types import Job, SweepState
 from cairn.sweeps.types import Sweep as RecordedSweep
 from cairn.wiring import Cairn, open_cairn
@@ -116,6 +117,7 @@ def _drive(
     else:
         made = replace(made, configuration=said, sweeper=decider.sweeper_name, seed=seed)
     configurer = JobConfigurer(made, source, defaults=cairn.run_settings(), artifact=cairn.lookups.artifact)
+    cairn.point_steps = at_home
     engine = cairn.engine()
     try:
         with _interrupts(engine) as count:
