@@ -14,6 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts its background jobs with SIGINT ignored, and so would we start the commands that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -56,10 +58,34 @@ def cairn_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture(scope="session")
+def container_engine(
+    missing_service: Callable[[str, str], NoReturn], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A `containers.ContainerEngine` with an image in it: the one of CAIRN_TEST_DOCKER (the address of its socket), else
+    a dockerd of this session's own."""
+    from containers import Dockerd, described
+
+    if address := os.environ.get("CAIRN_TEST_DOCKER"):
+        yield described(address)
+        return
+    if lacking := Dockerd.lacking():
+        missing_service("a container engine", lacking)
+    dockerd = Dockerd(tmp_path_factory.mktemp("d"))
+    dockerd.start()
+    try:
+        yield described(dockerd.socket)
+    finally:
+        dockerd.close()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "postgres_url" in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if "postgres_url" in names:
             item.add_marker("postgres")
+        if "container_engine" in names:
+            item.add_marker("docker")
 
 
 # Tests of servers and clients: they wait most of their time.
