@@ -6,7 +6,7 @@ from typing import Any
 
 from cairn.api.http import Call
 from cairn.api.vertex.experiment_runs import experiment_run
-from cairn.api.vertex.job_runs import FIELDS, Resource, check_job_spec, note_warnings, settings_of, told_back
+from cairn.api.vertex.job_runs import FIELDS, Resource, check_job_spec, naming, note_warnings, settings_of, told_back
 from cairn.api.vertex.job_view import CUSTOM_JOBS, JOB_STATE, custom_job_view
 from cairn.api.vertex.names import place_of
 from cairn.api.vertex.run_filter import RunFilter
@@ -42,15 +42,16 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
     experiment = experiment_run(call.context.cairn, place, message["jobSpec"], "customJob.jobSpec")
     if experiment is not None:
         message["jobSpec"] = {**message["jobSpec"], "experimentRun": experiment.name}
-    created = call.context.cairn.jobs.create(
-        message,
-        project=place.project,
-        location=place.location,
-        request_id=request_id,
-        owner=call.identity.name,
-        settings=settings_of(call),
-        environment=experiment.variables if experiment else {},
-    )
+    with naming("customJob", "customJob.jobSpec"):
+        created = call.context.cairn.jobs.create(
+            message,
+            project=place.project,
+            location=place.location,
+            request_id=request_id,
+            owner=call.identity.name,
+            settings=settings_of(call),
+            environment=experiment.variables if experiment else {},
+        )
     if created.new:
         if experiment is not None:
             experiment.record(call.context.cairn)

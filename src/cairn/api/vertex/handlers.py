@@ -14,6 +14,7 @@ from cairn.api.grpc.encoding import encoded
 from cairn.api.http import Call
 from cairn.api.vertex import (
     custom_jobs,
+    hyperparameter_tuning_jobs,
     locations,
     metadata,
     operations,
@@ -22,6 +23,7 @@ from cairn.api.vertex import (
     schedules,
     tensorboards,
     training_pipelines,
+    vizier,
 )
 from cairn.api.vertex.codec import HTTP_BODY
 from cairn.api.vertex.description import Method, methods
@@ -33,8 +35,10 @@ _MODULES = (
     pipeline_jobs,
     custom_jobs,
     training_pipelines,
+    hyperparameter_tuning_jobs,
     schedules,
     tensorboards,
+    vizier,
     metadata,
     operations,
     locations,

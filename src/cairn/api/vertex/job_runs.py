@@ -3,7 +3,9 @@ of them when they are made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -18,6 +20,7 @@ from cairn.api.vertex.run_filter import RunFilter
 from cairn.domain.runs import Run, RunKind, RunSettings
 from cairn.errors import InputRefused, NotFound, WrongState
 
+_IN_SPEC = re.compile(r"(?:^|[. ])jobSpec(?=[.\[]|$)|^trialJobSpec(?=[.\[]|$)")
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 FIELDS = {name: name for name in ("display_name", "state", "create_time", "start_time", "end_time", "update_time")} | {
     "labels": "labels"
@@ -126,6 +129,23 @@ def settings_of(call: Call) -> RunSettings:
 def told_back(message: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """What a client says about a job: what only a server says, it may not."""
     return {name: message[name] for name in names if message.get(name)}
+
+
+@contextmanager
+def naming(field: str, spec: str) -> Iterator[None]:
+    """What services refuse of a message is told by its place in the request: `field` is the message's, `spec` that of
+    the CustomJobSpec in it, wherever they have put it."""
+    try:
+        yield
+    except InputRefused as error:
+        found = _IN_SPEC.search(error.place)
+        if found:
+            error.place = spec + re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", error.place[found.end() :])
+        elif "components." in error.place:
+            error.place = spec
+        elif not error.place.startswith(field):
+            error.place = f"{field}.{error.place}" if error.place else field
+        raise
 
 
 def note_warnings(run: Run, call: Call) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from cairn.api.http import Call
 from cairn.api.vertex import codec
 from cairn.api.vertex.experiment_runs import experiment_run
-from cairn.api.vertex.job_runs import FIELDS, Resource, check_job_spec, note_warnings, settings_of, told_back
+from cairn.api.vertex.job_runs import FIELDS, Resource, check_job_spec, naming, note_warnings, settings_of, told_back
 from cairn.api.vertex.job_view import PIPELINE_STATE, TRAINING_PIPELINE, TRAINING_PIPELINES, training_pipeline_view
 from cairn.api.vertex.names import place_of
 from cairn.api.vertex.pipeline_job_request import whole
@@ -73,17 +73,18 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
     told = told_back(
         given, "displayName", "inputDataConfig", "trainingTaskDefinition", "trainingTaskInputs", "encryptionSpec"
     )
-    created = call.context.cairn.jobs.create(
-        {**told_back(given, "displayName", "labels", "encryptionSpec"), "jobSpec": spec},
-        project=place.project,
-        location=place.location,
-        request_id=request_id,
-        owner=call.identity.name,
-        settings=settings_of(call),
-        kind=RunKind.TRAINING_PIPELINE,
-        environment=variables,
-        client={TRAINING_PIPELINE: told},
-    )
+    with naming("trainingPipeline", _INPUTS):
+        created = call.context.cairn.jobs.create(
+            {**told_back(given, "displayName", "labels", "encryptionSpec"), "jobSpec": spec},
+            project=place.project,
+            location=place.location,
+            request_id=request_id,
+            owner=call.identity.name,
+            settings=settings_of(call),
+            kind=RunKind.TRAINING_PIPELINE,
+            environment=variables,
+            client={TRAINING_PIPELINE: told},
+        )
     if created.new:
         if experiment is not None:
             experiment.record(call.context.cairn)

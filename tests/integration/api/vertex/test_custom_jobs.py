@@ -133,6 +133,12 @@ def without(job, *path):
     return job
 
 
+def with_machine(machine_type):
+    job = job_of("true")
+    job["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]["machineType"] = machine_type
+    return job
+
+
 @pytest.mark.parametrize(
     ("job", "field"),
     [
@@ -146,8 +152,20 @@ def without(job, *path):
         (job_of("true", experiment=f"{PLACE}/metadataStores/default/contexts/none"), "customJob.jobSpec.experiment"),
         (job_of("true", scheduling={"timeout": "soon"}), "customJob.jobSpec.scheduling.timeout"),
         (job_of("true", surprise=1), "customJob.jobSpec.surprise"),
-        (without(job_of("true"), "jobSpec", "workerPoolSpecs", 0, "containerSpec", "imageUri"), "imageUri"),
-        (job_of("echo {{$.inputs.parameters['x']}}"), "jobSpec.workerPoolSpecs"),
+        (
+            without(job_of("true"), "jobSpec", "workerPoolSpecs", 0, "containerSpec", "imageUri"),
+            "customJob.jobSpec.workerPoolSpecs[0].containerSpec.imageUri: ",
+        ),
+        (
+            job_of("echo {{$.inputs.parameters['x']}}"),
+            "customJob.jobSpec.workerPoolSpecs[0].containerSpec.command[2]: ",
+        ),
+        (job_of("true", replicas=-1), "customJob.jobSpec.workerPoolSpecs[0].replicaCount: "),
+        (
+            without(job_of("true"), "jobSpec", "workerPoolSpecs", 0, "containerSpec"),
+            "customJob.jobSpec.workerPoolSpecs[0]: ",
+        ),
+        (with_machine("n1-standard-5"), "n1-standard-5"),
     ],
 )
 def test_what_is_wrong_is_named(shared_server, job, field):
