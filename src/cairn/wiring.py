@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from cairn.spec.types import Pipeline
     from cairn.sweeps.service import SweepService
     from cairn.tensorboards.service import TensorboardService
+    from cairn.tensorboards.watching import LogWatch
     from cairn.tuning.service import StudyService
 
 
@@ -328,6 +329,13 @@ class Cairn:
         from cairn.tensorboards.service import TensorboardService
 
         return TensorboardService(self.records, self.clock, lambda: self._blobs)
+
+    def log_watch(self) -> LogWatch:
+        """Fills Tensorboards while runs train; a server starts and closes it."""
+        from cairn.tensorboards.watching import LogWatch
+
+        lock = self.home.tensorboards / "filling.lock"
+        return LogWatch(self.records, self.tensorboards, str(self.home.runs), self.store.path_of, lock)
 
     @cached_property
     def _blobs(self) -> ObjectBlobs:

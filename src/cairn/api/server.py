@@ -83,6 +83,7 @@ class Server:
             pressure=pressure,
         )
         self.ticker = Ticker(cairn.schedules, self.engine_host.offer)
+        self.log_watch = cairn.log_watch()
         self.engine_host.observers.append(self._ended)
         self.engine_host.failed = self._engine_failed
         self._why = ""  # the server ends
@@ -113,6 +114,7 @@ class Server:
         sys.setswitchinterval(SWITCH_SECONDS)
         self.engine_host.start()
         self.ticker.start()
+        self.log_watch.start()
         try:
             asyncio.run(self._serve(ready))
         finally:
@@ -121,6 +123,7 @@ class Server:
                 one.close()
             self.application.close()
             self.ticker.close()
+            self.log_watch.close()
             self.engine_host.close()
         if self.engine_host.failure is not None:
             raise self.engine_host.failure

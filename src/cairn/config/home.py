@@ -26,6 +26,7 @@ class Home:
         self.background = root / "background"
         self.sweeps = root / "sweeps"
         self.tls = root / "tls"
+        self.tensorboards = root / "tensorboards"  # who fills them, and the processes that show them
         self.server = root / "server"  # keys and accounts: for the owner alone
 
     def __repr__(self) -> str:
