@@ -14,9 +14,10 @@ from cairn.config.settings import EnvironmentsSettings
 from cairn.environments import interpreters
 from cairn.environments.catalogue import READY, BuiltRecord, Catalogue, replace_file
 from cairn.environments.locking import exclusive
+from cairn.environments.packaged import is_beside
 from cairn.environments.redaction import redact
 from cairn.environments.resolution import resolve
-from cairn.environments.specification import UvSpec
+from cairn.environments.specification import BesideSpec, UvSpec
 from cairn.environments.uv_command import Progress, index_options, run_uv, uv_variables
 from cairn.errors import EnvironmentBuildError
 
@@ -117,6 +118,21 @@ class Builder:
         shutil.copytree(spec.project, source, symlinks=True, copy_function=shutil.copyfile)
         self._uv([*arguments, str(source)], progress=progress, keep_open=[held])
         shutil.rmtree(source)
+
+    def put_beside(self, beside: BesideSpec, python: str, spec: UvSpec, progress: Progress | None) -> None:
+        """Install packages without what they depend on into a directory that is then complete. `python`: the
+        interpreter that will see it; "" for the machine's. Raises EnvironmentBuildError."""
+        target = Path(beside.directory)
+        with exclusive(self.catalogue.build_lock(target.name)) as held:
+            if is_beside(beside):
+                return
+            interpreter = python or shutil.which("python3") or ""
+            if not interpreter:
+                raise EnvironmentBuildError("no Python interpreter was found", remedy="put a python3 on PATH")
+            shutil.rmtree(target, ignore_errors=True)  # what a killed builder left
+            arguments = ["pip", "install", "--no-deps", "--python", interpreter, "--target", str(target)]
+            self._uv([*arguments, *index_options(spec), *beside.requirements], progress=progress, keep_open=[held])
+            replace_file(target / READY, b"")
 
     def _uv(
         self,

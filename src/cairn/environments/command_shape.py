@@ -72,6 +72,11 @@ class Lightweight(msgspec.Struct, frozen=True):
     program: str  # the script of `sh -ec`, as it stands
 
 
+def added_by(shape: Lightweight) -> tuple[Install, tuple[str, ...]]:
+    """What it installs, and its command once that is there."""
+    return shape.install, ("sh", "-ec", shape.program, shape.source, *shape.arguments)
+
+
 class Containerized(msgspec.Struct, frozen=True):
     """`python3 -m kfp.dsl.executor_main …`: the source is in the image."""
 

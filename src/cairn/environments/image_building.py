@@ -28,6 +28,7 @@ from cairn.environments.catalogue import OF_IMAGE, READY, BuiltRecord, Catalogue
 from cairn.environments.container_images import ContainerImages
 from cairn.environments.container_running import run_to_end
 from cairn.environments.locking import exclusive
+from cairn.environments.packaged import archives_of
 from cairn.environments.specification import ImageFacts, UvSpec
 from cairn.environments.uv_command import (
     SYSTEM_BUNDLES,
@@ -170,6 +171,7 @@ class ImageBuilder:
             *(_mount(path, target) for target, path in _configured_files(spec)),
             *certificates,
         ]
+        mounts += [_mount(path, os.fspath(path)) for path in archives_of(spec.packages)]
         passed = {name: value for name, value in variables.items() if name.upper().startswith(_PASSED)}
         mounts += [_mount(path, path) for path in _named_paths(passed, {each["Target"] for each in mounts})]
         passed |= {**trusted, "HOME": "/tmp", "TMPDIR": "/tmp", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}

@@ -11,7 +11,7 @@ import msgspec
 from cairn.config.settings import DockerSettings, EnvironmentsSettings
 from cairn.engine.ports import ContainerImage, Environment, EnvironmentPlan
 from cairn.environments.catalogue import BuiltRecord, Catalogue
-from cairn.environments.command_shape import Install, Lightweight
+from cairn.environments.command_shape import Install
 from cairn.environments.container_images import ContainerImages
 from cairn.environments.holding import Holding
 from cairn.environments.image_building import ENVIRONMENT, ImageBuilder
@@ -45,8 +45,13 @@ class ImageEnvironments:
         self._builder = ImageBuilder(catalogue, cache, settings, docker, self.images)
         self._specify = specify
 
-    def plan(self, component: str, container: ContainerSpec, image: str, shape: Lightweight | None) -> EnvironmentPlan:
-        """Raises NoContainerEngine; UnsupportedFeature for an image that is not here and shall not be fetched."""
+    def plan(
+        self, component: str, container: ContainerSpec, image: str, install: Install, words: tuple[str, ...]
+    ) -> EnvironmentPlan:
+        """`words`: the command once `install`, where it is of anything, is there.
+
+        Raises NoContainerEngine; UnsupportedFeature for an image that is not here and shall not be fetched.
+        """
         if not image:
             raise UnsupportedFeature("names no container image", place=component)
         facts = self.images.find(image, component)
@@ -59,9 +64,9 @@ class ImageEnvironments:
             )
         command: tuple[str, ...] | None = None
         packages: UvSpec | None = None
-        if shape is not None and shape.install != Install():
-            command = ("sh", "-ec", shape.program, shape.source, *shape.arguments)
-            packages = self._specify(shape.install, tuple(sorted(container.env.items())))
+        if install != Install():
+            command = words
+            packages = self._specify(install, tuple(sorted(container.env.items())))
         own_words = 0 if container.command else 1 if container.args else 2
         spec = ImageSpec(image, facts, own_words, packages)
         if facts is not None:

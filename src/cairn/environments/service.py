@@ -14,16 +14,17 @@ import xxhash
 from cairn.config.home import Home
 from cairn.config.settings import DockerSettings, EnvironmentsSettings
 from cairn.engine.ports import Environment, EnvironmentPlan, LightweightCall
-from cairn.environments import compilation, interpreters, snapshots, step_variables
+from cairn.environments import compilation, interpreters, packaged, snapshots, step_variables
 from cairn.environments.building import Builder
 from cairn.environments.catalogue import BuiltRecord, Catalogue
-from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, recognise
+from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, added_by, recognise
 from cairn.environments.holding import Holding
 from cairn.environments.images import container_of, target_of
 from cairn.environments.projects import read_project
-from cairn.environments.specification import HostSpec, ImageSpec, ProjectSpec, UvSpec
+from cairn.environments.specification import BesideSpec, HostSpec, ImageSpec, ProjectSpec, UvSpec
 from cairn.environments.uv_command import Progress
 from cairn.errors import ConfigurationError, NoContainerEngine, UnsupportedFeature
+from cairn.spec.package_words import PackageRun, read_package_words
 from cairn.spec.types import ContainerSpec
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class UvEnvironments:
         self.settings = settings or EnvironmentsSettings()
         self._docker = docker or DockerSettings()
         self._home = home.root
+        self._buckets = home.buckets
         self.catalogue = Catalogue(home.environments)
         self._cache = home.cache
         self.builder = Builder(self.catalogue, home.cache, self.settings)
@@ -75,8 +77,12 @@ class UvEnvironments:
     ) -> EnvironmentPlan:
         shape = recognise(container.command, container.args)
         inside = container_of(container.image, images, executor)
+        run = read_package_words(container.command, container.args) if shape is None else None
+        if run is not None:
+            return self._plan_packages(component, container, run, images, inside, strict=strict, in_place=in_place)
         if inside is not None:
-            return self.in_images.plan(component, container, inside, shape if isinstance(shape, Lightweight) else None)
+            install, words = added_by(shape) if isinstance(shape, Lightweight) else (Install(), ())
+            return self.in_images.plan(component, container, inside, install, words)
         if isinstance(shape, Lightweight):
             return self._plan_lightweight(component, container, shape, strict=strict)
         target = target_of(container.image, images)
@@ -98,6 +104,8 @@ class UvEnvironments:
             return Environment(key="host", variables=step_variables.for_host())
         if isinstance(spec, ImageSpec):
             return self.in_images.find(spec)
+        if isinstance(spec, BesideSpec):
+            return self.find(EnvironmentPlan(plan.component, spec.base, None)) if packaged.is_beside(spec) else None
         uv_spec = spec.uv if isinstance(spec, ProjectSpec) else spec
         environment = self._find_built(uv_spec.key)
         return _in_project(environment, spec) if environment and isinstance(spec, ProjectSpec) else environment
@@ -109,6 +117,10 @@ class UvEnvironments:
         spec = plan.environment_spec
         if isinstance(spec, ImageSpec):
             return self.in_images.build(spec, plan.component, progress)
+        if isinstance(spec, BesideSpec):
+            environment = self.build(EnvironmentPlan(plan.component, spec.base, None), progress)
+            self.builder.put_beside(spec, environment.python, self.specification("", Install()), progress)
+            return environment
         uv_spec = spec.uv if isinstance(spec, ProjectSpec) else spec
         environment = self._build_and_hold(uv_spec, progress)
         return _in_project(environment, spec) if isinstance(spec, ProjectSpec) else environment
@@ -216,6 +228,39 @@ class UvEnvironments:
         return EnvironmentPlan(
             component, spec, None, warnings, command=("sh", "-ec", shape.program, shape.source, *shape.arguments)
         )
+
+    def _plan_packages(
+        self,
+        component: str,
+        container: ContainerSpec,
+        run: PackageRun,
+        images: Sequence[tuple[str, str]],
+        inside: str | None,
+        *,
+        strict: bool,
+        in_place: bool,
+    ) -> EnvironmentPlan:
+        """A training job's packages: in its image, in an environment of their own, or beside what the image is mapped
+        to, which then has what they depend on."""
+        archives = packaged.staged(run.packages, self._buckets, self.catalogue.snapshots, component)
+        words = ("python3", "-m", run.module, *run.arguments)
+        install = Install(packages=archives.requirements)
+        if inside is not None:
+            return self.in_images.plan(component, container, inside, install, words)
+        target = target_of(container.image, images)
+        if target is None:
+            version, warnings = self.choose_python(container.image, component, strict=strict)
+            if not interpreters.is_plain_python(container.image):
+                warnings = (*warnings, f"{component}: {packaged.missing_words(container.image)}")
+            return EnvironmentPlan(component, self.specification(version, install), None, warnings, command=words)
+        if target.kind == "host":
+            plan = EnvironmentPlan(component, HostSpec(), None)
+        else:
+            plan = self._plan_project(component, target.directory, None, strict=strict, in_place=in_place)
+        directory = os.fspath(self.catalogue.snapshots / f"{archives.digest}-installed")
+        spec = BesideSpec(plan.environment_spec, archives.requirements, directory)
+        words = ("sh", "-ec", packaged.WITH_DIRECTORY, directory, *words)
+        return msgspec.structs.replace(plan, environment_spec=spec, command=words)
 
     def choose_python(self, image: str, place: str, *, strict: bool) -> tuple[str, tuple[str, ...]]:
         """(version to build with, warnings). Raises UnsupportedFeature when strict and the machine lacks it."""

@@ -82,6 +82,14 @@ class ProjectSpec(msgspec.Struct, frozen=True):
     uv: UvSpec
 
 
+class BesideSpec(msgspec.Struct, frozen=True):
+    """Packages without what they depend on, in a directory, beside an environment that has the rest."""
+
+    base: HostSpec | ProjectSpec
+    requirements: tuple[str, ...]
+    directory: str  # named by its contents
+
+
 @lru_cache(maxsize=4096)
 def _key(spec: UvSpec) -> str:
     """Digest of all that decides what the resolution gives; credentials and the place of a lock do not."""
