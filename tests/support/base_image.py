@@ -11,12 +11,18 @@ import socket
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 PROGRAMS = (
     *("sh", "bash", "env", "true", "false", "cat", "cp", "mv", "rm", "ls", "ln", "mkdir", "mktemp", "chmod", "touch"),
     *("test", "[", "echo", "printf", "pwd", "id", "head", "tail", "yes", "seq", "sleep", "wc", "sort", "tr", "cut"),
     *("date", "dirname", "basename", "readlink", "stat", "tee", "sed", "grep", "find", "xargs", "setsid", "kill"),
+)
+# What wheels of compiled packages expect of any Linux, and the programs above may not load: PEP 600's list, in short.
+LIBRARIES = (
+    *("libc.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0", "libutil.so.1", "libresolv.so.2"),
+    *("libnss_files.so.2", "libnss_dns.so.2", "libgcc_s.so.1", "libstdc++.so.6", "libz.so.1"),
 )
 LEFT_OUT = (
     "site-packages",
@@ -33,21 +39,21 @@ MERGED = ("bin", "sbin", "lib", "lib64", "lib32")
 ENVIRONMENT = ("PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8")
 
 
-def tag() -> str:
+def tag(programs: Iterable[str] = PROGRAMS) -> str:
     """The image's name: a new one for another Python or another recipe."""
-    recipe = hashlib.sha256(Path(__file__).read_bytes() + _python().encode()).hexdigest()[:12]
-    return f"cairn-test-base:{recipe}"
+    recipe = Path(__file__).read_bytes() + "\n".join((_python(), *programs)).encode()
+    return f"cairn-test-base:{hashlib.sha256(recipe).hexdigest()[:12]}"
 
 
-def make(engine_socket: str) -> tuple[str, str]:
+def make(engine_socket: str, programs: Iterable[str] = PROGRAMS) -> tuple[str, str]:
     """(name, id) of the image in the engine behind `engine_socket`, made unless it is there."""
-    name = tag()
+    name = tag(programs)
     found = _ask(engine_socket, "GET", f"/images/{name}/json")
     if found is None:
         changes = "&".join(f"changes=ENV%20{variable}" for variable in ENVIRONMENT)
         repository, _, version = name.partition(":")
         path = f"/images/create?fromSrc=-&repo={repository}&tag={version}&{changes}"
-        _ask(engine_socket, "POST", path, _tar())
+        _ask(engine_socket, "POST", path, _tar(programs))
         found = _ask(engine_socket, "GET", f"/images/{name}/json")
     return name, found["Id"]
 
@@ -58,10 +64,10 @@ def _python() -> str:
     return os.path.realpath(shutil.which("python3", path="/usr/bin") or sys._base_executable)
 
 
-def _tar() -> bytes:
+def _tar(programs: Iterable[str]) -> bytes:
     script = "import sysconfig; print(sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib'))"
     libraries = set(subprocess.check_output([_python(), "-c", script], text=True).split())
-    files = {_python(), *filter(None, map(shutil.which, PROGRAMS))}
+    files = {_python(), *filter(None, map(shutil.which, programs)), *_libraries()}
     for library in libraries:
         files.update(_below(library))
     files.update(_needed(files))
@@ -95,6 +101,14 @@ def _below(library: str) -> set[str]:
         directories[:] = [one for one in directories if one not in LEFT_OUT and not one.startswith("config-")]
         found.update(os.path.join(directory, name) for name in names)
     return found
+
+
+def _libraries() -> set[str]:
+    """Of LIBRARIES, those that this machine has, beside the one that all programs load."""
+    libc = next(path for path in _needed({_python()}) if "/libc." in path)
+    found = (os.path.join(os.path.dirname(os.path.realpath(libc)), name) for name in LIBRARIES)
+    found = {*found, *(os.path.join("/usr/lib", os.path.basename(os.path.dirname(libc)), name) for name in LIBRARIES)}
+    return {path for path in found if os.path.exists(path)}
 
 
 def _needed(files: set[str]) -> set[str]:
