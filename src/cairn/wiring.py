@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cairn.domain.runs import Run, RunSettings
     from cairn.engine.configuring import Lookups
     from cairn.engine.loop import Engine, Observer
-    from cairn.engine.ports import Executor, Surroundings
+    from cairn.engine.ports import Executor, NativeWork, Surroundings
     from cairn.engine.runs import RunService
     from cairn.engine.services import Services
     from cairn.engine.upkeep import Manifest, Upkeep
@@ -222,8 +222,15 @@ class Cairn:
             owner=this_process(),
             runs_directory=os.fspath(self.home.runs),
             default_root=os.fspath(self.home.store),
+            native=lambda: self._native_work,
             allow_private_hosts=self.settings.artifacts.allow_private_hosts,
         )
+
+    @cached_property
+    def _native_work(self) -> NativeWork:
+        from cairn.executors.native.foresight import Foresight
+
+        return Foresight(lambda: self.runs, lambda: self.tuning_jobs, self.environments)
 
     def run_settings(self) -> RunSettings:
         """How a run is executed where nobody says otherwise: what the home configures."""

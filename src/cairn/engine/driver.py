@@ -35,7 +35,7 @@ from cairn.engine.gangs import (
     with_addresses,
 )
 from cairn.engine.importer import import_artifact
-from cairn.engine.layout import AttemptLayout, attempt_layout, workspace_directory
+from cairn.engine.layout import HYPERTUNE_FILE, AttemptLayout, attempt_layout, workspace_directory
 from cairn.engine.platform import PlatformSettings, platform_settings
 from cairn.engine.ports import (
     NATIVE,
@@ -84,7 +84,7 @@ class LeafPlan:
 class Ready:
     """A leaf whose inputs are resolved."""
 
-    __slots__ = ("comparison", "inputs", "leaf", "outputs", "task", "waited")
+    __slots__ = ("comparison", "identity", "inputs", "leaf", "outputs", "task", "waited")
 
     def __init__(self, task: TaskNode, inputs: TaskInputs, leaf: LeafPlan) -> None:
         self.task = task
@@ -92,6 +92,7 @@ class Ready:
         self.leaf = leaf
         self.comparison: CacheComparison | None = None
         self.waited = False  # for another run's: its record says so still
+        self.identity: str | None = None  # of what a native step starts, once it was asked for
 
 
 class Attempt:
@@ -238,8 +239,16 @@ class Driver:
         spec = ready.task.spec
         if not self.run.settings.use_cache or not (spec.cache or spec.cache_key):
             return False
+        return bool(self._environment_identity(ready)) or bool(spec.cache_key)
+
+    def _environment_identity(self, ready: Ready) -> str:
         environment = ready.leaf.environment
-        return bool(environment and environment.identity) or bool(spec.cache_key)
+        if ready.leaf.native is None or self.services.native is None:
+            return environment.identity if environment else ""
+        if ready.identity is None:
+            attempt = self.attempt(ready, 1)
+            ready.identity = self.services.native().identity(self._native_call(attempt, ""))
+        return ready.identity
 
     def lookup(self, batch: Sequence[Ready]) -> list[Finished]:
         """Which of these have a result already. Sets `comparison` on the others."""
@@ -277,13 +286,12 @@ class Driver:
 
     def _static_parts(self, ready: Ready) -> dict[str, str]:
         leaf = ready.leaf
-        if not leaf.parts:
-            environment = leaf.environment
-            identity = environment.identity if environment else ""
-            leaf.parts = {
-                "component": self.identity(ready.task),
-                "environment": identity or leaf.container.image,
-            }
+        if leaf.parts and leaf.native is None:
+            return leaf.parts
+        leaf.parts = {
+            "component": self.identity(ready.task),
+            "environment": self._environment_identity(ready) or leaf.container.image,
+        }
         return leaf.parts
 
     def intact(self, outputs: TaskOutputs) -> bool:
@@ -362,6 +370,7 @@ class Driver:
             processes, resources = processes_of(gang, by_pool), gang.total
             outputs = map(self.services.store.path_of, output_directories(gang.job, context.text))
             directories += [path for path in outputs if path is not None]
+            directories.append(os.path.dirname(f"{attempt.layout.directory}/{HYPERTUNE_FILE}"))
         attempt.request = StartAttempt(
             uid=uid,
             directory=attempt.layout.directory,
@@ -391,6 +400,8 @@ class Driver:
         job = ready.leaf.container.job
         if job is not None:
             variables.update(job_variables(job, self.run, ready.task.uid, context.text))
+            if leaf is ready.leaf:  # of the chief's pool: the file is written anew with each report
+                variables["CLOUD_ML_HP_METRIC_FILE"] = f"{attempt.layout.directory}/{HYPERTUNE_FILE}"
         variables.update({name: context.text(value) for name, value in leaf.env.items()})
         variables.update(settings.variables)
         variables.setdefault("CAIRN_RUN", self.run.uid)
@@ -435,21 +446,24 @@ class Driver:
             leaf.fixed_gang = found
         return leaf.fixed_gang
 
-    def _native_request(self, attempt: Attempt, uid: str) -> StartAttempt:
-        """It holds nothing of the machine: what it has started does."""
+    def _native_call(self, attempt: Attempt, key: str) -> NativeCall:
         ready, leaf = attempt.ready, attempt.ready.leaf
         assert leaf.native is not None
-        call = NativeCall(
+        return NativeCall(
             kind=leaf.native.type,
             arguments=leaf.template.resolve(attempt.context),
             project=self.run.project,
             location=self.run.location,
             run_uid=self.run.uid,
             task_path=ready.task.path,
-            key=uid,
+            key=key,
             settings=msgspec.to_builtins(self.run.settings),
             variables={name: attempt.context.text(value) for name, value in leaf.env.items()},
         )
+
+    def _native_request(self, attempt: Attempt, uid: str) -> StartAttempt:
+        """It holds nothing of the machine: what it has started does."""
+        ready = attempt.ready
         return StartAttempt(
             uid=uid,
             directory=attempt.layout.directory,
@@ -457,7 +471,7 @@ class Driver:
             resources=Resources(cpu_millis=0),
             timeout_seconds=float(ready.task.component.platform.active_deadline_seconds),
             create_directories=tuple(self._output_directories(attempt)),
-            native=call,
+            native=self._native_call(attempt, uid),
             executor=NATIVE,
         )
 

@@ -14,9 +14,9 @@ import msgspec
 from cairn.domain.artifacts import Artifact, Fingerprint
 from cairn.domain.lineage import Context, Event, Execution
 from cairn.domain.resources import Capacity, Resources
-from cairn.domain.runs import AttemptRecord, Exit, JournalEntry, Run, TaskOutputs, TaskRecord
+from cairn.domain.runs import AttemptRecord, Exit, JournalEntry, Run, RunSettings, TaskOutputs, TaskRecord
 from cairn.domain.values import Spilled
-from cairn.spec.types import ContainerSpec
+from cairn.spec.types import ContainerSpec, Pipeline
 
 # --- records ---------------------------------------------------------------------------------------------------------
 
@@ -252,6 +252,9 @@ class Environments(Protocol):
         """Decide where a container spec runs. `images` wins; where it says nothing, `executor` docker runs it in its
         image. Raises UnsupportedFeature, naming the remedies, when it cannot."""
 
+    def identity(self, plan: EnvironmentPlan) -> str:
+        """What a result depends on, as far as it is known before anything is built; "" for the machine as it is."""
+
     def find(self, plan: EnvironmentPlan) -> Environment | None:
         """The environment when it is ready; milliseconds at most."""
 
@@ -259,6 +262,17 @@ class Environments(Protocol):
         """Make it ready (worker thread; other processes building the same one are waited for).
 
         `progress(line: str)` is called with uv's own lines. Raises EnvironmentBuildError with uv's own words."""
+
+
+class NativeWork(Protocol):
+    """What is asked of native steps before they run. Nothing of it is imported for a pipeline that has none."""
+
+    def check(self, pipeline: Pipeline, parameters: Mapping[str, Any], settings: RunSettings) -> tuple[str, ...]:
+        """Whether what they are going to start could run here, as far as it is known: warnings, or InputRefused."""
+
+    def identity(self, call: NativeCall) -> str:
+        """What a result depends on besides the step's inputs: the images and projects of the job that it starts. ""
+        where that is not known: then it is not taken from the cache."""
 
 
 class ProcessSpec(msgspec.Struct, frozen=True):

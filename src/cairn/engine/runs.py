@@ -11,6 +11,7 @@ from cairn.domain.lineage import Context
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import Run, RunSettings, Submission
 from cairn.domain.states import RunState
+from cairn.domain.values import Value
 from cairn.engine.claims import is_claim
 from cairn.engine.faultpoints import point
 from cairn.engine.fit import fit, resources_of
@@ -50,6 +51,7 @@ class RunService:
         check_artifacts(pipeline, submission.input_artifacts)
         self._check_places(pipeline, submission)
         plans = self.plans(pipeline, settings)
+        foreseen = self._foreseen(pipeline, values, settings, plans)
         now = self.services.clock.now()
         uid = submission.uid or random_uid()
         stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now // 1_000_000))
@@ -69,7 +71,12 @@ class RunService:
             source=submission.source,
             warnings=tuple(
                 dict.fromkeys(
-                    (*submission.warnings, *pipeline.warnings, *(w for plan in plans.values() for w in plan.warnings))
+                    (
+                        *submission.warnings,
+                        *pipeline.warnings,
+                        *(w for plan in plans.values() for w in plan.warnings),
+                        *foreseen,
+                    )
                 )
             ),
             labels=submission.labels,
@@ -113,6 +120,14 @@ class RunService:
             if isinstance(component.executor, ContainerSpec) and not is_claim(component):
                 plans.update(self._container_plans(component, component.executor, settings, images))
         return plans
+
+    def _foreseen(
+        self, pipeline: Pipeline, values: dict[str, Value], settings: RunSettings, plans: dict[str, EnvironmentPlan]
+    ) -> tuple[str, ...]:
+        """Warnings about what native steps are going to start. Raises InputRefused for what could not run."""
+        if self.services.native is None or not any(plan.executor == NATIVE for plan in plans.values()):
+            return ()
+        return self.services.native().check(pipeline, values, settings)
 
     def _container_plans(
         self, component: ComponentSpec, container: ContainerSpec, settings: RunSettings, images: list[tuple[str, str]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cairn.domain.clock import Clock
@@ -10,6 +11,7 @@ from cairn.engine.ports import (
     Environments,
     Executor,
     Journal,
+    NativeWork,
     Owner,
     RunRecords,
     Secrets,
@@ -30,4 +32,5 @@ class Services:
     runs_directory: str  # attempts live in RUNS_DIRECTORY/RUN_UID/TASK/PATH/attempt-N
     default_root: str  # pipeline root when neither the run nor the pipeline names one
     surroundings: Surroundings | None = None  # set by a server, for the steps of the engine that it hosts
+    native: Callable[[], NativeWork] | None = None  # asked for by pipelines with native steps
     allow_private_hosts: bool = False  # importers and webhooks may name hosts on private networks

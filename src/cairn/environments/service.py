@@ -19,6 +19,7 @@ from cairn.environments.building import Builder
 from cairn.environments.catalogue import BuiltRecord, Catalogue
 from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, added_by, recognise
 from cairn.environments.holding import Holding
+from cairn.environments.identities import identity
 from cairn.environments.images import container_of, target_of
 from cairn.environments.projects import read_project
 from cairn.environments.specification import BesideSpec, HostSpec, ImageSpec, ProjectSpec, UvSpec
@@ -97,6 +98,9 @@ class UvEnvironments:
         if target.kind == "host":
             return EnvironmentPlan(component, HostSpec(), None)
         return self._plan_project(component, target.directory, shape, strict=strict, in_place=in_place)
+
+    def identity(self, plan: EnvironmentPlan) -> str:
+        return identity(plan.environment_spec)
 
     def find(self, plan: EnvironmentPlan) -> Environment | None:
         spec = plan.environment_spec

@@ -56,7 +56,7 @@ class TuningJobService:
         self._jobs = jobs
         self._runs = runs
         self._settings = settings
-        self._check_study = check_study
+        self.check_study = check_study
 
     def create(
         self,
@@ -113,7 +113,7 @@ class TuningJobService:
         """Everything that can be known before it runs: its counts, its study, and whether the trials' job could run
         here. Gives warnings; raises InputRefused, SpecError, UnsupportedFeature."""
         plan = plan_of(message)
-        warnings = [*self._check_study(plan.study_spec, "studySpec")]
+        warnings = [*self.check_study(plan.study_spec, "studySpec")]
         try:
             pipeline = job_pipeline({"jobSpec": copy.deepcopy(plan.trial_job_spec)}, environment or {})
             plans = self._runs().plans(pipeline, settings)
