@@ -1,0 +1,58 @@
+"""CustomJob.run(experiment=…): the job's code logs to the experiment by itself."""
+
+import sys
+
+from connection import BUCKET, connect, passed, unique
+from google.api_core import exceptions
+from google.cloud import aiplatform, storage
+from google.cloud.aiplatform import jobs
+
+jobs._JOB_WAIT_TIME = 0.2  # only how long the client sleeps between two looks
+connect()
+try:
+    storage.Client().create_bucket(BUCKET[5:])
+except exceptions.Conflict:
+    pass
+name = unique("tried")
+experiment = aiplatform.Experiment.create(name)
+SCRIPT = """
+from google.cloud import aiplatform
+aiplatform.log_params({"rate": 0.5})
+aiplatform.log_metrics({"accuracy": 0.75})
+"""
+
+
+def job_of(display_name):
+    return aiplatform.CustomJob(
+        display_name,
+        [
+            {
+                "machine_spec": {"machine_type": "n1-standard-4"},
+                "replica_count": 1,
+                "container_spec": {
+                    "image_uri": "python:3.12",
+                    "command": [sys.executable, "-c", SCRIPT],
+                    "args": [],
+                },
+            }
+        ],
+        staging_bucket=BUCKET,
+    )
+
+
+job = job_of("made up " + name)
+job.run(experiment=name)
+assert job.job_spec.experiment.endswith("/contexts/" + name)
+found = aiplatform.get_experiment_df(name)
+assert len(found) == 1, found
+row = found.iloc[0]
+assert (row["param.rate"], row["metric.accuracy"], row["state"]) == (0.5, 0.75, "COMPLETE"), found
+assert job.job_spec.experiment_run.endswith(f"/contexts/{name}-{row['run_name']}"), job.job_spec.experiment_run
+passed("a run of the experiment is made for the job")
+
+run = aiplatform.ExperimentRun.create("mine", experiment=experiment)
+job_of("given " + name).run(experiment=experiment, experiment_run=run)
+found = aiplatform.get_experiment_df(name).set_index("run_name")
+assert found.loc["mine", "metric.accuracy"] == 0.75, found
+assert len(found) == 2
+passed("a run that there is")

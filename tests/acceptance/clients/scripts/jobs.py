@@ -1,0 +1,251 @@
+"""CustomJob and the custom training jobs, as their users write them."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from connection import BUCKET, MODE, PROJECT, asked, connect, passed, unique, until
+from google.api_core import exceptions
+from google.cloud import aiplatform, storage
+from google.cloud.aiplatform import jobs, training_jobs
+from google.cloud.aiplatform_v1.types import JobState, PipelineState
+
+# Only how long the client sleeps between two looks.
+jobs._JOB_WAIT_TIME = training_jobs._JOB_WAIT_TIME = 0.2
+connect()
+SCRIPT = str(Path(__file__).with_name("training_task.py"))
+IMAGE = "python:3.12"  # mapped to this machine
+PREBUILT = "us-docker.pkg.dev/vertex-ai/training/sklearn-cpu.1-0:latest"
+STAGING = BUCKET + "/staging"
+client = storage.Client()
+
+
+def read(uri):
+    bucket, _, name = uri[5:].partition("/")
+    return json.loads(client.bucket(bucket).blob(name).download_as_bytes())
+
+
+def trained(job_or_directory):
+    """What the training task has written, and the logs' first line."""
+    return read(job_or_directory.rstrip("/") + "/model/model.json")
+
+
+def logs(job):
+    return asked_text("/cairn/v1/runs/" + job.resource_name.rpartition("/")[2] + "/logs")
+
+
+def asked_text(path):
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    answer = AuthorizedSession(credentials).get((os.environ.get("SERVER_URL") or os.environ["CAIRN_URL"]) + path)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def pool(script, **more):
+    return {
+        "machine_spec": {"machine_type": "n1-standard-4"},
+        "replica_count": 1,
+        "container_spec": {"image_uri": IMAGE, "command": ["sh", "-c", script], "args": []},
+        **more,
+    }
+
+
+try:
+    client.create_bucket(BUCKET[5:])
+except exceptions.Conflict:
+    pass
+
+# a container
+suite = unique("suite")
+output = BUCKET + "/" + suite
+write = 'mkdir -p /gcs/${AIP_MODEL_DIR#gs://} && echo \'{"by": "container"}\' > /gcs/${AIP_MODEL_DIR#gs://}model.json'
+job = aiplatform.CustomJob(
+    display_name="container " + suite,
+    worker_pool_specs=[pool(write)],
+    base_output_dir=output,
+    staging_bucket=STAGING,
+    labels={"suite": suite},
+)
+job.run(
+    service_account="runner@demo.iam.gserviceaccount.com",
+    network="projects/1/global/networks/n",
+    timeout=100,
+    enable_web_access=True,
+    restart_job_on_worker_restart=False,
+)
+assert job.state == JobState.JOB_STATE_SUCCEEDED, job.state
+assert job.resource_name.split("/")[-1].isdecimal(), job.resource_name
+assert trained(output) == {"by": "container"}
+assert job.create_time <= job.start_time <= job.end_time
+got = aiplatform.CustomJob.get(job.resource_name)
+assert got.display_name == "container " + suite and got.labels == {"suite": suite}
+assert got.job_spec.base_output_directory.output_uri_prefix == output
+assert got.job_spec.scheduling.timeout.total_seconds() == 100
+assert got.job_spec.service_account == "runner@demo.iam.gserviceaccount.com"
+assert got.network == "projects/1/global/networks/n" and got.web_access_uris == {}
+assert got.job_spec.worker_pool_specs[0].container_spec.image_uri == IMAGE
+passed("CustomJob of a container")
+
+# several replicas
+words = 'echo "$CLUSTER_SPEC" | python3 -c "import json, sys; print(json.load(sys.stdin)[\'task\'])"'
+several = aiplatform.CustomJob(
+    display_name="several " + suite,
+    worker_pool_specs=[pool(words), pool(words, replica_count=2)],
+    staging_bucket=STAGING,
+    labels={"suite": suite},
+)
+several.run()
+assert several.state == JobState.JOB_STATE_SUCCEEDED, several.state
+found = logs(several)
+assert found.count("'type': 'workerpool0'") == 1 and found.count("'type': 'workerpool1'") == 2, found
+passed("CustomJob of several replicas")
+
+# failure: what it says, and that run() raises
+failing = aiplatform.CustomJob("failing " + suite, [pool("echo last words; exit 7")], staging_bucket=STAGING)
+try:
+    failing.run()
+except RuntimeError as error:
+    assert "7" in str(error), error
+else:
+    raise AssertionError("a failed job has not raised")
+assert failing.state == JobState.JOB_STATE_FAILED and failing.error.code
+assert "last words" in logs(failing)
+passed("failure")
+
+# submit, list, cancel, delete
+long = aiplatform.CustomJob("long " + suite, [pool("sleep 100")], staging_bucket=STAGING, labels={"suite": suite})
+long.submit()
+until(lambda: long.state == JobState.JOB_STATE_RUNNING)
+running = aiplatform.CustomJob.list(filter=f'labels.suite="{suite}" AND state="JOB_STATE_RUNNING"')
+assert [each.resource_name for each in running] == [long.resource_name], running
+all_ = aiplatform.CustomJob.list(filter=f"labels.suite={suite}", order_by="create_time")
+assert [each.display_name for each in all_] == [f"{word} {suite}" for word in ("container", "several", "long")]
+try:
+    long.delete()
+except exceptions.GoogleAPICallError as error:
+    assert "cancel it" in str(error), error
+else:
+    raise AssertionError("a running job was deleted")
+long.cancel()
+until(lambda: long.state == JobState.JOB_STATE_CANCELLED)
+assert long.error.code == 1, long.error
+long.delete()
+try:
+    aiplatform.CustomJob.get(long.resource_name)
+except exceptions.NotFound:
+    pass
+else:
+    raise AssertionError("it is there still")
+passed("submit, list, cancel, delete")
+
+# a script that lies here; run in the background
+script = aiplatform.CustomJob.from_local_script(
+    display_name="script " + suite,
+    script_path=SCRIPT,
+    container_uri=PREBUILT,
+    args=["--rate", "0.5"],
+    environment_variables={"WORD": "hello"},
+    base_output_dir=output + "/script",
+    staging_bucket=STAGING,
+)
+script.run(sync=False)
+script.wait_for_resource_creation()
+script.wait()
+assert script.state == JobState.JOB_STATE_SUCCEEDED
+told = trained(output + "/script")
+assert (told["rate"], told["word"]) == (0.5, "hello"), told
+assert told["AIP_MODEL_DIR"] == output + "/script/model/", told
+assert script.resource_name.rpartition("/")[2] in told["CLOUD_ML_JOB_ID"], told
+assert "training with rate 0.5" in logs(script)
+own = aiplatform.CustomJob.from_local_script(
+    "own image " + suite, SCRIPT, IMAGE, args=["--rate", "0.25"], base_output_dir=output + "/own",
+    staging_bucket=STAGING,
+)  # fmt: skip
+own.run()
+assert trained(output + "/own")["rate"] == 0.25
+passed("CustomJob.from_local_script")
+
+# training pipelines
+training = aiplatform.CustomTrainingJob("script training " + suite, SCRIPT, PREBUILT, staging_bucket=STAGING,
+                                        labels={"suite": suite})  # fmt: skip
+model = training.run(args=["--rate", "2"], environment_variables={"WORD": "a"}, replica_count=1,
+                     base_output_dir=output + "/training", timeout=100, enable_web_access=True)  # fmt: skip
+assert model is None
+assert training.state == PipelineState.PIPELINE_STATE_SUCCEEDED
+told = trained(output + "/training")
+assert (told["rate"], told["word"]) == (2, "a"), told
+backing = aiplatform.CustomJob.get(training.gca_resource.training_task_metadata["backingCustomJob"])
+assert backing.state == JobState.JOB_STATE_SUCCEEDED
+assert "training with rate 2.0" in logs(backing)
+passed("CustomTrainingJob")
+
+container = aiplatform.CustomContainerTrainingJob(
+    "container training " + suite, IMAGE, command=["sh", "-c", write], staging_bucket=STAGING, labels={"suite": suite}
+)
+container.run(base_output_dir=output + "/boxed", replica_count=1, sync=False)
+container.wait()
+assert trained(output + "/boxed") == {"by": "container"}
+passed("CustomContainerTrainingJob")
+
+folder = Path(tempfile.mkdtemp())
+(folder / "trainer").mkdir()
+(folder / "trainer" / "__init__.py").write_text("")
+(folder / "trainer" / "task.py").write_text(Path(SCRIPT).read_text())
+(folder / "setup.py").write_text(
+    "from setuptools import setup\nsetup(name='acceptance-trainer', version='1', packages=['trainer'])\n"
+)
+subprocess.run([sys.executable, "setup.py", "-q", "sdist"], cwd=folder, check=True, capture_output=True)
+archive = next((folder / "dist").iterdir())
+client.bucket(BUCKET[5:]).blob("packages/" + archive.name).upload_from_filename(str(archive))
+package = aiplatform.CustomPythonPackageTrainingJob(
+    "package training " + suite, f"{BUCKET}/packages/{archive.name}", "trainer.task", PREBUILT,
+    staging_bucket=STAGING, labels={"suite": suite},
+)  # fmt: skip
+package.run(args=["--rate", "3"], base_output_dir=output + "/packaged", replica_count=1)
+assert trained(output + "/packaged")["rate"] == 3
+passed("CustomPythonPackageTrainingJob")
+
+# what training jobs are asked besides
+again = aiplatform.CustomTrainingJob("failing training " + suite, SCRIPT, PREBUILT, staging_bucket=STAGING)
+try:
+    again.run(args=["--fail"], replica_count=1)
+except RuntimeError as error:
+    assert "7" in str(error), error
+else:
+    raise AssertionError("a failed training has not raised")
+assert again.state == PipelineState.PIPELINE_STATE_FAILED
+named = aiplatform.CustomTrainingJob.get(training.resource_name)
+assert named.display_name == "script training " + suite
+listed = aiplatform.CustomTrainingJob.list(filter=f'labels.suite="{suite}"')
+assert {each.display_name.split(" ")[0] for each in listed} == {"script", "container", "package"}
+endless = aiplatform.CustomContainerTrainingJob(
+    "endless " + suite, IMAGE, command=["sleep", "100"], staging_bucket=STAGING
+)
+endless.run(replica_count=1, sync=False)
+endless.wait_for_resource_creation()
+endless.cancel()
+until(lambda: endless.state == PipelineState.PIPELINE_STATE_CANCELLED)
+named.delete()
+try:
+    aiplatform.CustomJob.get(backing.resource_name)
+except exceptions.NotFound:
+    pass
+else:
+    raise AssertionError("the job of a deleted training is there still")
+serving = aiplatform.CustomTrainingJob(
+    "serving " + suite, SCRIPT, PREBUILT, staging_bucket=STAGING, model_serving_container_image_uri=IMAGE
+)
+try:
+    serving.run(replica_count=1)
+except exceptions.GoogleAPICallError as error:
+    assert "model registry" in str(error), error
+else:
+    raise AssertionError("a model was to be uploaded")
+passed("training jobs: failure, get, list, cancel, delete, upload")
