@@ -63,7 +63,11 @@ class StudyService:
 
     def create(self, study: Study) -> Study:
         """Record it. One with a `request_id` that is known is given back as it is; without one, its display name is its
-        own in (project, location), as Vizier has it. Raises InputRefused with the place, AlreadyExists."""
+        own in (project, location), as Vizier has it.
+
+        Raises InputRefused with the place, and AlreadyExists for a name that a study of another specification has. With
+        the same one it is given back: over REST the client's `create_or_load` does not see what a refusal says.
+        """
         spec = parse(study.message)
         if not study.display_name and not study.request_id:
             raise InputRefused("is required", place="study.displayName")
@@ -79,7 +83,7 @@ class StudyService:
             update_time=now,
         )
         made = study_of(self.records.create_document(_document(study)))
-        if named and made.id != study.id:
+        if named and made.id != study.id and made.message != study.message:
             raise AlreadyExists(f"there is a study {study.display_name!r} already", remedy="look it up by its name")
         return made
 
