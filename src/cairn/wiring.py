@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from cairn.spec.types import Pipeline
     from cairn.sweeps.service import SweepService
     from cairn.tensorboards.service import TensorboardService
+    from cairn.tensorboards.viewing import Viewers
     from cairn.tensorboards.watching import LogWatch
     from cairn.tuning.service import StudyService
 
@@ -345,6 +346,25 @@ class Cairn:
         return LogWatch(self.records, self.tensorboards, str(self.home.runs), self.store.path_of, lock)
 
     @cached_property
+    def viewers(self) -> Viewers:
+        """Real TensorBoards that this process shows."""
+        from cairn.tensorboards.viewing import Viewers
+
+        return Viewers(self.tensorboard_python, self.settings.server.tensorboard_idle_seconds)
+
+    def tensorboard_python(self, progress: Callable[[str], None] | None = None) -> str:
+        """An interpreter that has TensorBoard, in an environment that is built if it is not there. Raises
+        EnvironmentBuildError."""
+        packages = ("tensorboard>=2.16", "setuptools<81")  # which has pkg_resources
+        return self.environments.tool_environment(packages, progress=progress).python
+
+    def run_logs(self, run: Run) -> dict[str, str]:
+        """The log directories of a run and of the jobs that it made, by the name they have in a TensorBoard."""
+        from cairn.tensorboards.log_directories import of_run
+
+        return of_run(str(self.home.runs), self.records, run, self.store.path_of)
+
+    @cached_property
     def _blobs(self) -> ObjectBlobs:
         from cairn.artifacts.blobs import ObjectBlobs
 
@@ -400,6 +420,8 @@ class Cairn:
             self.executor.close()
         if "services" in made and (surroundings := self.services.surroundings) is not None:
             surroundings.close()
+        if "viewers" in made:
+            self.viewers.close()
         if "objects" in made:
             self.objects.index.close()
         if "records" in made:

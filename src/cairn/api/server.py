@@ -207,9 +207,10 @@ def fronts(context: Context) -> list[Front]:
     from cairn.api.kfp import routes as kfp
     from cairn.api.own import routes as own
     from cairn.api.storage import routes as storage
+    from cairn.api.tensorboard import routes as tensorboard
     from cairn.api.vertex import routes as vertex
 
-    return [one.front(context) for one in (own, accounts, storage, kfp, vertex)]
+    return [one.front(context) for one in (own, accounts, storage, kfp, tensorboard, vertex)]
 
 
 def _grpc(context: Context, gate: Gate, workers: ThreadPoolExecutor, pressure: Pressure) -> Any:

@@ -150,6 +150,7 @@ class ServerSettings(Section, frozen=True):
     body_limit: str | int = "32Mi"
     drain_seconds: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     step_clients: Literal["here", "untouched"] = "here"
+    tensorboard_idle_seconds: Annotated[float, msgspec.Meta(gt=0)] = 600.0
 
 
 class DockerSettings(Section, frozen=True):

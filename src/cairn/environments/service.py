@@ -169,6 +169,13 @@ class UvEnvironments:
         spec = self.specification(version, Install(packages=(package,)))
         return self._find_built(spec.key) or self._build_and_hold(spec, progress)
 
+    def tool_environment(self, packages: Sequence[str], *, progress: Progress | None = None) -> Environment:
+        """One with these packages and nothing else: for programs that Cairn runs beside itself. Raises
+        EnvironmentBuildError."""
+        version = self.settings.default_python or interpreters.default_version()
+        spec = self.specification(version, Install(packages=tuple(packages)))
+        return self._find_built(spec.key) or self._build_and_hold(spec, progress)
+
     def portability(self, container: ContainerSpec, images: Sequence[tuple[str, str]]) -> Portability:
         """What of a step holds on this machine only. Builds nothing."""
         from cairn.environments import elsewhere

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
-from cairn.domain.runs import Run, RunKind
+from cairn.domain.runs import AttemptRecord, Run, RunKind
 from cairn.engine.layout import attempt_layout
 from cairn.engine.log_files import LOGS
+from cairn.filters.tree import Comparison, Filter
 from cairn.tensorboards.filling import Experiment
 from cairn.tensorboards.types import Where
 
@@ -48,6 +49,47 @@ def of_job(run: Run, path_of: Callable[[str], str | None]) -> LogDirectory | Non
         return None
     directory = path_of(f"{str(base).rstrip('/')}/logs")
     return LogDirectory(directory, _experiment(run, "")) if directory else None
+
+
+class RunRecords(Protocol):
+    """What is asked of the records."""
+
+    def attempts(self, run_uid: str) -> list[AttemptRecord]: ...
+
+    def page_runs(
+        self, *, where: Filter | None = None, kinds: Collection[RunKind] = (), token: str = "", limit: int = 100
+    ) -> tuple[list[Run], str]: ...
+
+
+def of_run(runs_directory: str, records: RunRecords, run: Run, path_of: Callable[[str], str | None]) -> dict[str, str]:
+    """By the name that each has in a TensorBoard: those of a run's attempts that are there, and of the jobs and trials
+    that it has made."""
+    found: dict[str, str] = {}
+    for one, below in _family(records, run):
+        job = of_job(one, path_of)
+        directories = [job] if job is not None else []
+        for attempt in records.attempts(one.uid):
+            directories += of_attempt(runs_directory, one, attempt.path, attempt.number)
+        for directory in directories:
+            parts = (below, directory.experiment.prefix or ("logs" if directory is job else ""))
+            name = "/".join(part for part in parts if part) or one.job_id
+            if os.path.isdir(directory.path):
+                found.setdefault(name, directory.path)
+    return found
+
+
+def _family(records: RunRecords, run: Run, below: str = "") -> list[tuple[Run, str]]:
+    found, token = [(run, below)], ""
+    children: list[Run] = []
+    while not children or token:
+        where = Comparison(("parent",), "=", run.uid)
+        page, token = records.page_runs(where=where, kinds=tuple(RunKind), token=token)
+        children += page
+        if not page:
+            break
+    for child in children:
+        found += _family(records, child, "/".join(part for part in (below, child.display_name or child.job_id) if part))
+    return found
 
 
 def tensorboard_of(run: Run) -> str:

@@ -1,0 +1,71 @@
+"""The real TensorBoard on a Unix socket: run by the Python of an environment that has it, never by Cairn's own.
+
+    python program.py SOCKET PREFIX LOGDIR
+
+A port would be open to every user of the machine. It says `ready` once it answers, and ends when its standard input
+does: with whoever started it, however that ended.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from typing import Any
+
+
+def main() -> None:
+    socket, prefix, directory = sys.argv[1:4]
+    threading.Thread(target=_end_with_parent, args=(os.path.dirname(socket),), daemon=True).start()
+    from tensorboard import program
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        def log_request(self, *_: Any) -> None:
+            """The server that proxies has a log."""
+
+        def address_string(self) -> str:
+            return "local"
+
+    class Server(program.TensorBoardServer):  # type: ignore[misc]
+        def __init__(self, application: Any, _flags: Any) -> None:
+            self._server = make_server(f"unix://{socket}", 0, application, threaded=True, request_handler=Quiet)
+
+        def serve_forever(self) -> None:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            self._server.serve_forever()
+
+        def get_url(self) -> str:
+            return f"unix://{socket}"
+
+        def print_serving_message(self) -> None:
+            """`ready` is enough."""
+
+    tensorboard = program.TensorBoard(server_class=Server)
+    # Cairn's authentication stands before it; the data server would be a second process with a port.
+    tensorboard.configure(
+        [
+            "tensorboard",
+            "--logdir",
+            directory,
+            "--path_prefix",
+            prefix,
+            "--load_fast",
+            "false",
+            "--reload_interval",
+            "5",
+        ]
+    )
+    tensorboard.main()
+
+
+def _end_with_parent(directory: str) -> None:
+    sys.stdin.buffer.read()
+    shutil.rmtree(directory, ignore_errors=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
