@@ -40,8 +40,12 @@ def explain(run: Run, leaf: Leaf, attempt: AttemptRecord | None, *, with_trace: 
     """Lines about one failed step: what it said, where in the user's file, and the command for the whole log."""
     message = leaf.error.message if leaf.error else "failed"
     lines = [f"{leaf.path} failed: {output.clean(message)}"]
-    said = tail(attempt.directory, whole=with_trace) if attempt is not None else []
-    compiled = _compiled(attempt.directory) if attempt is not None else ""
+    said, compiled = [], ""
+    if attempt is not None:
+        from cairn.engine.last_words import failed_directory  # only for a failure
+
+        directory = failed_directory(attempt.directory, attempt.exit.message if attempt.exit else "")
+        said, compiled = tail(directory, whole=with_trace), _compiled(directory)
     if said:
         places = _places(run, compiled)
         lines += [f"    {line}" for line in (said if with_trace else shorten(said, places))[-TAIL_LINES * 2 :]]

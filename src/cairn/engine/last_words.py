@@ -19,6 +19,20 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\U0010ffff]+")
 
 
+def failed_directory(directory: str, message: str) -> str:
+    """Where the logs of the one that an exit's message names are: `workerpool1-0: exit status 1`, of an attempt with
+    several processes; else the attempt's own directory."""
+    name, colon, _ = message.partition(": ")
+    if colon:
+        try:
+            entries = [entry.path for entry in os.scandir(directory) if entry.name.endswith(f"-{name}")]
+        except OSError:
+            entries = []
+        if len(entries) == 1 and os.path.basename(entries[0]).startswith("replica-"):
+            return entries[0]
+    return directory
+
+
 def last_words(directory: str) -> str:
     """The exception of the last traceback on stderr, `ValueError: no such layer`; of another command the last line, if
     it wrote but a few; "" when it said nothing of use."""

@@ -45,9 +45,9 @@ def check_exit(ended: Exit, directory: str) -> None:
         case ExitReason.EXITED if ended.code == 0:
             return
         case ExitReason.EXITED:
-            from cairn.engine.last_words import last_words  # its expressions: only for a step that failed
+            from cairn.engine.last_words import failed_directory, last_words  # only for a step that failed
 
-            said = last_words(directory)
+            said = last_words(failed_directory(directory, ended.message))
             status = ended.message or f"the step exited with status {ended.code}"
             raise StepError(f"{status}: {said}" if said else status)
         case ExitReason.SIGNALLED:

@@ -1,0 +1,63 @@
+"""Which job is meant, and what is told of one as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cairn.cli.options import LATEST
+from cairn.engine import report
+from cairn.errors import NotFound
+from cairn.jobs.service import KINDS, message_of
+
+if TYPE_CHECKING:
+    from cairn.domain.runs import Run
+    from cairn.wiring import Cairn
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def job_argument(function: F) -> F:
+    return click.argument("reference", metavar="JOB")(function)
+
+
+def jobs_argument(function: F) -> F:
+    return click.argument("references", metavar="JOB…", nargs=-1, required=True)(function)
+
+
+def find_job(cairn: Cairn, reference: str) -> Run:
+    """By its number, by its run's uid or the beginning of it, or `latest`. Raises NotFound, InputRefused."""
+    if reference == LATEST:
+        newest, _ = cairn.jobs.page(limit=1)
+        if not newest:
+            raise NotFound("there are no jobs in this home yet", place=str(cairn.home.root))
+        return newest[0]
+    found = cairn.records.find_run(reference)
+    if found.kind not in KINDS:
+        raise NotFound(
+            f"run {found.job_id} is no job", place=reference, remedy=f"`cairn runs show {found.uid[:8]}` shows it"
+        )
+    return found
+
+
+def job_object(run: Run, *, whole: bool = False) -> dict[str, Any]:
+    """`whole`: with the message that it was made of."""
+    found: dict[str, Any] = {
+        "job_id": run.job_id,
+        "run_id": run.uid,
+        "display_name": run.display_name,
+        "kind": str(run.kind),
+        "parent": run.parent,
+        "project": run.project,
+        "location": run.location,
+        "state": str(run.state),
+        "labels": run.labels,
+        "error": report.failure_object(run.error),
+        "warnings": list(run.warnings),
+        "seconds": round(report.seconds_between(run.start_time, run.end_time), 6),
+    }
+    for name in ("create_time", "start_time", "end_time"):
+        found[name] = getattr(run, name)
+    return {**found, "job": message_of(run)} if whole else found
