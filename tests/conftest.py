@@ -62,7 +62,7 @@ def cairn_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def container_engine(
     missing_service: Callable[[str, str], NoReturn], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """A `containers.ContainerEngine` with an image in it: the one of CAIRN_TEST_DOCKER (the address of its socket), else
+    """A `containers.ContainerEngine` with an image in it: that of CAIRN_TEST_DOCKER (the address of its socket), else
     a dockerd of this session's own."""
     from containers import Dockerd, described
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import base_image
 
-from cairn.engine.ports import ContainerImage, Environment
+from cairn.engine.ports import ContainerImage, Environment, StartAttempt
 from cairn.launcher.container_api import ContainerApi, EngineGone
 
 START_PATIENCE = 30.0
@@ -36,14 +36,10 @@ class ContainerEngine(NamedTuple):
     def environment(self) -> Environment:
         return Environment(key=self.image_id, image=ContainerImage(self.image, self.image_id))
 
-    def containers(self, directory: Path) -> list[str]:
-        """Names of the containers, in whatever state, of attempts below a directory."""
-        below = f"{directory}/"
-        return [
-            found["Names"][0].lstrip("/")
-            for found in self.api.list("cairn.directory")
-            if found["Labels"]["cairn.directory"].startswith(below)
-        ]
+    def containers_of(self, request: StartAttempt) -> list[str]:
+        """Names of the containers of an attempt, in whatever state."""
+        found = self.api.list(f"cairn.attempt={request.uid}")
+        return [one["Names"][0].lstrip("/") for one in found]
 
 
 class Dockerd:

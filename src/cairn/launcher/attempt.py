@@ -143,6 +143,7 @@ class Attempt:
         """Pump logs, obey stops, keep time and memory, until every process of the attempt has ended."""
         if self._head.get("timeout"):
             self._deadline = time.monotonic() + self._head["timeout"]
+        self._read_requests()  # what came with the request to start is not waited for at the socket
         while self._members.running:
             now = time.monotonic()
             self._obey(now)

@@ -18,6 +18,9 @@ CHUNK = 1 << 16
 FRAME = struct.Struct(">BxxxI")  # stream (1 stdout, 2 stderr), length of what follows
 
 
+_podman: Dict[str, bool] = {}  # by socket
+
+
 class EngineGone(Exception):
     """Nothing answers at the socket, or it stopped in the middle of an answer."""
 
@@ -76,13 +79,12 @@ class Reply:
             self.close()
         return self._decoded(b"".join(parts))
 
-    def read_status(self) -> int:
-        """Wait for the answer's first line, and no longer. Raises EngineGone."""
+    def read_head(self) -> bytes:
+        """Wait for the answer's head, and no longer. Raises EngineGone."""
         try:
-            self._read_head()
+            return self._read_head()
         finally:
             self.close()
-        return self.status
 
     def take_over(self) -> "Stream":
         """The connection, as a stream of frames, once the engine agreed. Raises EngineError, EngineGone."""
@@ -116,7 +118,7 @@ class Reply:
     def close(self) -> None:
         self._socket.close()
 
-    def _read_head(self) -> None:
+    def _read_head(self) -> bytes:
         while b"\r\n\r\n" not in self._rest:
             data = self._receive() if self._socket.fileno() >= 0 else b""
             if not data:
@@ -124,6 +126,7 @@ class Reply:
             self._rest += data
         head, _, self._rest = self._rest.partition(b"\r\n\r\n")
         self.status = int(head.split(None, 2)[1])
+        return head
 
     def _receive(self) -> bytes:
         try:
@@ -206,16 +209,23 @@ class ContainerApi:
         return self.begin(method, target, body, **query).read()
 
     def ping(self, patience: float) -> None:
-        Reply(self.path, "GET", "/_ping", patience=patience).read_status()
+        Reply(self.path, "GET", "/_ping", patience=patience).read_head()
+
+    @property
+    def is_podman(self) -> bool:
+        if self.path not in _podman:
+            _podman[self.path] = b"libpod" in Reply(self.path, "GET", "/_ping").read_head().lower()
+        return _podman[self.path]
 
     def attach(self, container: str) -> Stream:
         """What the container writes from now on. Before its start: all that it ever writes."""
         target = _with_query(f"/containers/{container}/attach", {"stream": 1, "stdout": 1, "stderr": 1})
         return Reply(self.path, "POST", target, upgrade=True).take_over()
 
-    def logs(self, container: str) -> Stream:
-        """All that the container has written and goes on writing."""
-        target = _with_query(f"/containers/{container}/logs", {"follow": 1, "stdout": 1, "stderr": 1})
+    def logs(self, container: str, since: float = 0.0) -> Stream:
+        """All that the container has written (since that time, in seconds of the epoch) and goes on writing."""
+        query = {"follow": 1, "stdout": 1, "stderr": 1, "since": f"{since:.9f}"}
+        target = _with_query(f"/containers/{container}/logs", query)
         return Reply(self.path, "GET", target).take_over()
 
     def wait(self, container: str) -> Reply:

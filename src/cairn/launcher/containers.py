@@ -30,6 +30,7 @@ END_PATIENCE = 10.0
 GONE_PATIENCE = 300.0  # for an engine that is gone while containers of ours run
 PING_SECONDS = 5.0
 RETRY_SECONDS = 0.2
+RING = 4 << 20  # bytes that the engine's own log may be behind; so it does not slow a chatty step down
 CREATE_SECONDS = 2.0  # how long a creation that a killed waiter has asked for may still take
 HEARD = 1024  # bytes of stderr's beginning that are looked at for the words of the container's init
 # All that Docker's and Podman's init say when they cannot execute the command; they exit with 126 or 127.
@@ -57,6 +58,7 @@ class Container(Member):
         self.stream: Optional[Stream] = None
         self.waiting: Optional[Reply] = None
         self.lost_at: Optional[float] = None  # since when its engine is not heard of; None while it is
+        self.lost_time = 0.0  # the same by the clock
         self.signal = 0  # to be sent when the engine is back
         self._errors = b""  # the beginning of what it wrote to stderr
         self._size = {"stdout": 0, "stderr": 0}
@@ -79,6 +81,10 @@ class Container(Member):
             if name == "stderr" and len(self._errors) < HEARD:
                 self._errors += data[:HEARD]
             self.pump.take(name, data)
+
+    @property
+    def heard(self) -> int:
+        return sum(self._size.values())
 
     def hear_again(self, stream: Stream) -> None:
         """A stream that begins with all that was heard already."""
@@ -148,7 +154,7 @@ class Containers(Members):
         replies: List[Tuple[Container, Reply]] = []
         for member in self._members:
             if not member.id:
-                _put_shim_first(self._api, member.body)
+                self._complete(member.body)
                 reply = self._api.begin("POST", "/containers/create", member.body, name=member.name)
                 replies.append((member, reply))
         refusal = ""
@@ -162,6 +168,20 @@ class Containers(Members):
                     refusal = refusal or _of(member, self._members) + _not_created(error, member.image)
         if refusal:
             raise Refused(refusal)
+
+    def _complete(self, body: Dict[str, Any]) -> None:
+        """What depends on the engine, and on what it says of the image."""
+        if not self._api.is_podman:  # whose only log is in files, and needs no restart of it survived
+            options = {"mode": "non-blocking", "max-buffer-size": str(RING), "max-size": "16m", "compress": "false"}
+            body["HostConfig"]["LogConfig"] = {"Type": "local", "Config": options}
+        variables = dict(entry.split("=", 1) for entry in body["Env"])
+        if SHIM_VARIABLE in variables:  # it points Google's clients at Cairn's server, before the image's own modules
+            if "PYTHONPATH" not in variables:
+                found = self._api.call("GET", f"/images/{body['Image']}/json")
+                own = dict(entry.split("=", 1) for entry in found["Config"].get("Env") or () if "=" in entry)
+                variables["PYTHONPATH"] = own.get("PYTHONPATH", "")
+            variables["PYTHONPATH"] = with_shim(variables[SHIM_VARIABLE], variables)
+            body["Env"] = [f"{name}={value}" for name, value in variables.items()]
 
     def _start(self) -> None:
         """Start all at the same time. An engine that goes away meanwhile is come back to."""
@@ -304,7 +324,7 @@ class Containers(Members):
     def _lose(self, member: Container) -> None:
         member.let_go()
         if member.lost_at is None:
-            member.lost_at = time.monotonic()
+            member.lost_at, member.lost_time = time.monotonic(), time.time()
             self._next_try = member.lost_at + RETRY_SECONDS
 
     def _come_back(self) -> None:
@@ -335,16 +355,23 @@ class Containers(Members):
                 self._end(member)
                 return
         elif found is not None:
-            try:
-                member.hear_again(self._api.logs(member.id))
-            except EngineError:  # an engine that keeps no logs
-                member.stream = self._api.attach(member.id)
+            self._hear_again(member)
         member.lost_at = None
         member.waiting = self._api.wait(member.id) if found is not None else None
         if found is None:
             self._examine(member)
         elif member.signal:
             self.signal(member.signal)
+
+    def _hear_again(self, member: Container) -> None:
+        """From the engine's own log: what was written meanwhile is in it. Raises EngineGone."""
+        try:
+            if member.heard <= RING:  # nothing can have been left out of it
+                member.hear_again(self._api.logs(member.id))
+            else:
+                member.stream = self._api.logs(member.id, since=member.lost_time)
+        except EngineError:  # an engine that keeps none
+            member.stream = self._api.attach(member.id)
 
     def _give_up(self, member: Container, now: float, reason: str) -> None:
         if member.signal == signal.SIGKILL and not any(True for _ in processes.marked(self._head["uid"])):
@@ -418,19 +445,6 @@ def remove(api: ContainerApi, names: Sequence[str]) -> Tuple[List[str], List[str
             if error.status != 404:  # 409: somebody is removing it just now
                 kept.append(name)
     return there, kept
-
-
-def _put_shim_first(api: ContainerApi, body: Dict[str, Any]) -> None:
-    """What points Google's clients at Cairn's server is found through PYTHONPATH, before the image's own."""
-    variables = dict(entry.split("=", 1) for entry in body["Env"])
-    if SHIM_VARIABLE not in variables:
-        return
-    if "PYTHONPATH" not in variables:
-        found = api.call("GET", f"/images/{body['Image']}/json")
-        own = dict(entry.split("=", 1) for entry in found["Config"].get("Env") or () if "=" in entry)
-        variables["PYTHONPATH"] = own.get("PYTHONPATH", "")
-    variables["PYTHONPATH"] = with_shim(variables[SHIM_VARIABLE], variables)
-    body["Env"] = [f"{name}={value}" for name, value in variables.items()]
 
 
 def _of(member: Container, members: Sequence[Container]) -> str:

@@ -3,10 +3,16 @@
 class TestMyExecutor(ExecutorConformance):
     @pytest.fixture
     def executor_factory(self):
-        return MyExecutor
+        return MyExecutor                    # called without arguments, several times in a test
     @pytest.fixture
     def environment(self):
-        return Environment(key="host")
+        return Environment(key="host")       # one with `sh` and the usual small programs
+    @pytest.fixture
+    def leftovers(self):                     # only where there can be more than processes of this machine
+        return lambda request: [...]         # what is left of an attempt, wherever it was
+
+A step must find its attempt's directory under the same path, writable; that is how these tests talk to it. `walls` says
+that a step sees nothing of the machine but what its request names, and cannot write to `ProcessSpec.reads`.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from cairn.domain.resources import Resources
 from cairn.domain.runs import Exit
 from cairn.domain.states import ExitReason
 from cairn.engine.ports import AttemptExit, Environment, Executor, ProcessSpec, StartAttempt
+from cairn.launcher import processes
 
 PATIENCE = 20.0
 
@@ -49,6 +56,11 @@ def wait_until(condition: Callable[[], Any], *, patience: float = PATIENCE) -> A
         assert time.monotonic() < deadline, f"not within {patience} seconds: {condition}"
         time.sleep(0.005)
     return value
+
+
+def marked(request: StartAttempt) -> list[str]:
+    """Processes of an attempt that are left on this machine, but for those that hide their environment."""
+    return [f"process {pid}" for pid in processes.marked(request.uid) if alive(pid)]
 
 
 def alive(pid: int) -> bool:
@@ -75,6 +87,18 @@ class Attempts:
     def shell(self, script: str, **fields: Any) -> StartAttempt:
         return self.command("sh", "-c", script, **fields)
 
+    def gang(self, *scripts: str) -> StartAttempt:
+        """A process for each script, the chief first; "" is a command that there is not."""
+        members = [
+            ProcessSpec(
+                argv=("sh", "-c", script) if script else ("no-such-command-here",),
+                environment=self.environment,
+                replica=f"replica-{number}" if number else "main",
+            )
+            for number, script in enumerate(scripts)
+        ]
+        return self.start(tuple(members))
+
     def start(
         self, processes: tuple[ProcessSpec, ...], *, resources: Resources | None = None, **fields: Any
     ) -> StartAttempt:
@@ -98,7 +122,9 @@ def run(executor: Executor, request: StartAttempt) -> Exit:
 
 
 class ExecutorConformance:
-    """Inherit, and supply `executor_factory` and `environment` (one in which `sh` runs)."""
+    """Inherit, and supply `executor_factory` and `environment`, and what else of yours differs."""
+
+    walls = False
 
     @pytest.fixture
     def executor_factory(self) -> Callable[[], Executor]:
@@ -107,6 +133,10 @@ class ExecutorConformance:
     @pytest.fixture
     def environment(self) -> Environment:
         raise NotImplementedError
+
+    @pytest.fixture
+    def leftovers(self) -> Callable[[StartAttempt], list[str]]:
+        return marked
 
     @pytest.fixture
     def executor(self, executor_factory: Callable[[], Executor]) -> Iterator[Executor]:
@@ -191,20 +221,27 @@ class ExecutorConformance:
         assert Path(request.directory, "stdout.log").stat().st_size < 1_001_000
 
     def test_a_background_process_that_keeps_the_pipe_does_not_hold_the_exit(
-        self, executor: Executor, attempts: Attempts
+        self, executor: Executor, attempts: Attempts, leftovers: Callable[[StartAttempt], list[str]]
     ) -> None:
         began = time.monotonic()
-        request = attempts.shell("sleep 30 & echo $!")
+        request = attempts.shell("sleep 30 & echo begun")
         assert run(executor, request).code == 0
         assert time.monotonic() - began < 10
-        assert not alive(int(log(request)))
+        assert not leftovers(request)
 
-    def test_processes_that_left_the_session_are_gone_at_the_exit(self, executor: Executor, attempts: Attempts) -> None:
-        request = attempts.shell("setsid sh -c 'sleep 60 & setsid sleep 60 & echo $! $$; wait' & sleep 0.3; exit 0")
-        assert run(executor, request).code == 0
-        pids = [int(pid) for pid in log(request).split()]
-        assert len(pids) == 2
-        assert not [pid for pid in pids if alive(pid)]
+    def test_processes_that_left_the_session_are_gone_at_the_exit(
+        self, executor: Executor, attempts: Attempts, leftovers: Callable[[StartAttempt], list[str]]
+    ) -> None:
+        request = attempts.shell(
+            "setsid sh -c 'sleep 60 & setsid sleep 60 & echo begun; wait' & while ! test -e ../go; do sleep 0.02; done"
+        )
+        executor.start(request)
+        wait_until(lambda: _has_log(request, "begun"))
+        assert len(leftovers(request)) >= 4
+        Path(request.directory, "go").touch()
+        (ended,) = collect(executor)
+        assert ended.exit.code == 0
+        assert not leftovers(request)
 
     def test_variables_reach_the_command_and_secrets_no_file(self, executor: Executor, attempts: Attempts) -> None:
         request = attempts.shell(
@@ -253,6 +290,28 @@ class ExecutorConformance:
         (ended,) = collect(executor)
         assert (ended.exit.reason, ended.exit.signal) == (ExitReason.CANCELLED, signal.SIGKILL)
 
+    def test_a_stop_leaves_nothing(
+        self, executor: Executor, attempts: Attempts, leftovers: Callable[[StartAttempt], list[str]]
+    ) -> None:
+        request = attempts.shell("setsid sleep 60 & sleep 60 & echo begun; wait")
+        executor.start(request)
+        wait_until(lambda: _has_log(request, "begun"))
+        assert leftovers(request)
+        executor.stop(request.uid, kill=True)
+        (ended,) = collect(executor)
+        assert ended.exit.reason is ExitReason.CANCELLED
+        assert not leftovers(request)
+
+    def test_a_stop_before_it_has_begun_is_heard(
+        self, executor: Executor, attempts: Attempts, leftovers: Callable[[StartAttempt], list[str]]
+    ) -> None:
+        request = attempts.shell("sleep 60")
+        executor.start(request)
+        executor.stop(request.uid, kill=True)
+        (ended,) = collect(executor)
+        assert ended.exit.reason is ExitReason.CANCELLED
+        assert not leftovers(request)
+
     def test_stop_of_what_has_ended_is_no_error(self, executor: Executor, attempts: Attempts) -> None:
         request = attempts.command("true")
         run(executor, request)
@@ -272,6 +331,82 @@ class ExecutorConformance:
         found = run(executor, attempts.command("true", resources=limits))
         assert found.code == 0
         assert {name.partition(":")[0] for name in found.limits} == {"memory", "cpu"}
+
+    def test_more_cpu_than_the_machine_has_is_what_it_has(self, executor: Executor, attempts: Attempts) -> None:
+        found = run(executor, attempts.command("true", resources=Resources(cpu_limit_millis=10_000_000)))
+        assert (found.reason, found.code) == (ExitReason.EXITED, 0)
+
+    def test_what_cannot_be_had_is_refused(self, executor: Executor, attempts: Attempts) -> None:
+        request = attempts.shell("touch ../ran", links=(("/", str(attempts.root)),))
+        found = run(executor, request)
+        assert found.reason is ExitReason.NOT_STARTED
+        assert "'/'" in found.message
+        assert not Path(request.directory, "ran").exists()
+
+    def test_links_and_reads_are_seen_and_links_are_written_to(self, executor: Executor, attempts: Attempts) -> None:
+        if not executor.can_mount():
+            pytest.skip("no private mounts are granted on this machine")
+        real, read = attempts.root / "a: ä, b", attempts.root / "read"
+        (real / "2026-01-01T00:00:00").mkdir(parents=True)
+        read.mkdir()
+        (read / "given").write_text("something")
+        request = attempts.shell(
+            f"cat {read}/given >/gcs/bucket-of-mine/2026-01-01T00:00:00/copy && ls /gcs/bucket-of-mine",
+            links=(("/gcs/bucket-of-mine", str(real)),),
+            reads=(str(read), str(attempts.root / "not there")),
+        )
+        assert run(executor, request).code == 0, log(request, "stderr")
+        assert log(request).split() == ["2026-01-01T00:00:00"]
+        assert (real / "2026-01-01T00:00:00" / "copy").read_text() == "something"
+        assert not Path("/gcs/bucket-of-mine").exists()
+
+    def test_reads_cannot_be_written_to_but_for_what_is_created_in_them(
+        self, executor: Executor, attempts: Attempts
+    ) -> None:
+        if not self.walls:
+            pytest.skip("nothing is between a step and the machine")
+        store = attempts.root / "store"
+        (store / "in").mkdir(parents=True)
+        out = store / "out" / "deep"
+        request = attempts.shell(
+            f"touch {out}/made; touch {store}/in/made; touch {store}/out/made; test -e {__file__} && echo seen",
+            reads=(str(store),),
+            create_directories=(str(out),),
+        )
+        run(executor, request)
+        assert sorted(path.name for path in store.rglob("*")) == ["deep", "in", "made", "out"]
+        assert log(request) == ""
+        assert log(request, "stderr").lower().count("read-only") == 2
+
+    def test_a_gang_ends_when_all_have(self, executor: Executor, attempts: Attempts) -> None:
+        request = attempts.gang("echo chief", "echo worker; sleep 0.1; touch ../../last")
+        assert run(executor, request).code == 0
+        assert log(request) == "chief\n"
+        (worker,) = Path(request.directory).glob("replica-1-*")
+        assert (worker / "stdout.log").read_text() == "worker\n"
+        assert Path(request.directory, "last").exists()
+
+    def test_one_that_fails_ends_its_gang(
+        self, executor: Executor, attempts: Attempts, leftovers: Callable[[StartAttempt], list[str]]
+    ) -> None:
+        request = attempts.gang("sleep 60", "sleep 60", "while ! test -e ../../go; do sleep 0.02; done; exit 3")
+        executor.start(request)
+        wait_until(lambda: len(leftovers(request)) >= 3)
+        Path(request.directory, "go").touch()
+        (ended,) = collect(executor)
+        assert (ended.exit.reason, ended.exit.code) == (ExitReason.EXITED, 3)
+        assert "replica-2" in ended.exit.message
+        assert not leftovers(request)
+
+    def test_a_gang_runs_as_a_whole_or_not_at_all(
+        self, executor: Executor, attempts: Attempts, leftovers: Callable[[StartAttempt], list[str]]
+    ) -> None:
+        request = attempts.gang("sleep 60", "", "sleep 60")
+        found = run(executor, request)
+        assert found.reason is ExitReason.NOT_STARTED
+        assert "replica-1" in found.message
+        assert "no-such-command-here" in found.message
+        assert not leftovers(request)
 
     def test_a_running_attempt_is_adopted(
         self, executor_factory: Callable[[], Executor], executor: Executor, attempts: Attempts
@@ -320,6 +455,22 @@ class ExecutorConformance:
         (ended,) = collect(executor)
         assert ended.exit.reason in (ExitReason.NOT_STARTED, ExitReason.LOST)
         assert not Path(request.directory, "ran").exists()
+
+    def test_an_attempt_has_one_waiter(
+        self, executor_factory: Callable[[], Executor], executor: Executor, attempts: Attempts
+    ) -> None:
+        request = attempts.shell("echo begun; while ! test -e ../go; do sleep 0.02; done; exit 6")
+        executor.start(request)
+        wait_until(lambda: _has_log(request, "begun"))
+        other = executor_factory()
+        other.start(request)
+        (refused,) = collect(other)
+        other.close()
+        assert refused.exit.reason is ExitReason.NOT_STARTED
+        Path(request.directory, "go").touch()
+        (ended,) = collect(executor)
+        assert ended.exit.code == 6
+        assert log(request) == "begun\n"
 
     def test_closing_leaves_running_attempts_alone(
         self, executor_factory: Callable[[], Executor], attempts: Attempts
