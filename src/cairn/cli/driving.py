@@ -70,6 +70,7 @@ def mention_abandoned(open_runs: list[Run], claimed: Any, own: str) -> None:
         run
         for run in open_runs
         if run.uid != own
+        and not run.parent  # whoever goes on with that one goes on with it
         and not run.settings.detached
         and (run.state is not RunState.PENDING or run.create_time < before)
         and not claimed(run.uid)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cairn.config.composing import Composed
     from cairn.domain.artifacts import Artifact
     from cairn.domain.runs import Run, RunSettings
+    from cairn.engine.ports import Batch
     from cairn.engine.sources import PipelineSource
     from cairn.spec.types import Pipeline
     from cairn.wiring import Cairn
@@ -149,7 +150,12 @@ def execute(
     from cairn.cli import driving, summary, views
 
     view: View = views.make_view(pipeline, quiet=quiet)
-    engine = cairn.engine(view.committed)
+
+    def committed(run: Run, batch: Batch) -> None:
+        if run.uid == accepted.uid:  # and not what its steps have started
+            view.committed(run, batch)
+
+    engine = cairn.engine(committed)
     try:
         if not quiet:
             view.say(f"run {accepted.job_id} ({accepted.uid[:8]})")

@@ -149,7 +149,7 @@ def _drive(
     cairn: Cairn, record: RecordedRun, pipeline: Pipeline, *, renewed: bool, on_line: Callable[[str], None] | None
 ) -> None:
     cairn.point_steps = at_home
-    engine = cairn.engine(_observer(on_line))
+    engine = cairn.engine(_observer(on_line, record.uid))
     try:
         cairn.runs.take(engine, record, renewed=renewed, pipeline=pipeline)
         turn_until_ended(engine, record.uid)
@@ -196,12 +196,12 @@ def turn_until_ended(
         raise KeyboardInterrupt
 
 
-def _observer(on_line: Callable[[str], None] | None) -> Any:
+def _observer(on_line: Callable[[str], None] | None, uid: str) -> Any:
     if on_line is None:
         return None
 
-    def committed(_run: object, batch: Any) -> None:
-        for record in batch.tasks:
+    def committed(run: RecordedRun, batch: Any) -> None:
+        for record in batch.tasks if run.uid == uid else ():  # and not of what its steps have started
             if record.kind == "leaf":
                 on_line(f"{record.path}  {record.state.lower()}{'  cached' if record.cached else ''}")
 

@@ -24,7 +24,8 @@ class KnownCall(msgspec.Struct, frozen=True):
 
     path: str
     native: NativeSpec
-    message: dict[str, Any] | None  # the payload without what is not known yet; None where it cannot be read
+    message: dict[str, Any] | None  # the payload, where what is not known yet `is_open`; None where it cannot be read
+    problem: str = ""  # why it never will
 
 
 def known_calls(pipeline: Pipeline, parameters: Mapping[str, Value]) -> Iterator[KnownCall]:
@@ -41,7 +42,7 @@ def known_calls(pipeline: Pipeline, parameters: Mapping[str, Value]) -> Iterator
                 return
             known = _known_inputs(task, inner, values)
             if isinstance(inner.executor, NativeSpec):
-                yield KnownCall(prefix + task.name, inner.executor, _message(inner.executor, known))
+                yield _call(prefix + task.name, inner.executor, known)
             else:
                 waiting.append((f"{prefix}{task.name}/", inner, known))
 
@@ -70,18 +71,16 @@ def _known_inputs(task: TaskSpec, component: ComponentSpec, values: Mapping[str,
     known: dict[str, Value] = {}
     iterated = task.iterator.item_input if task.iterator is not None else ""
     for name, declared in component.input_parameters.items():
-        if name == iterated:
-            continue
-        binding = task.parameters.get(name)
-        if binding is None:
-            if declared.has_default:
-                known[name] = declared.default
-            elif declared.optional:
-                known[name] = None
-            continue
+        if declared.has_default:
+            known[name] = declared.default
+        elif declared.optional:
+            known[name] = None
+    for name, binding in task.parameters.items():  # also of what is not declared: the words may name it
         found = _known(binding, values)
+        known.pop(name, None)
         if found is not _LATER:
             known[name] = found
+    known.pop(iterated, None)
     # A constant may name other inputs of the same task.
     return {name: _filled(value, known) for name, value in known.items()}
 
@@ -105,17 +104,20 @@ def _filled(value: Value, known: Mapping[str, Value]) -> Value:
     return {key: _filled(item, known) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _message(native: NativeSpec, known: Mapping[str, Value]) -> dict[str, Any] | None:
+def _call(path: str, native: NativeSpec, known: Mapping[str, Value]) -> KnownCall:
     text = _word(options(native.arguments).get("--payload", ""), known)
 
     def quoted(match: re.Match[str]) -> str:
         return f'"{_OPEN}"' if match[1] else match[0]
 
+    problem = "the launcher's --payload is no JSON object"
     try:
         found = json.loads(_TEXT_OR_OPEN.sub(quoted, text), strict=False)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+    except ValueError as error:
+        found, problem = None, f"the launcher's --payload is no JSON: {error}"
+    if isinstance(found, dict):
+        return KnownCall(path, native, found)
+    return KnownCall(path, native, None, "" if _OPEN in text else problem)
 
 
 def _word(word: str, known: Mapping[str, Value]) -> str:

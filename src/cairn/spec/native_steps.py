@@ -148,11 +148,8 @@ class _Launcher:
         self.refusal, self.remedy = refusal_of(self.type, module, self.words)
         self.inputs = [one or other for word in self.words for one, other in _INPUT.findall(word)]
         self.warnings = tuple(self._without_effect())
+        self.native = self._native({})
         self.named: dict[bytes, str] = {}  # what tasks came to, and the component for it
-
-    @property
-    def native(self) -> NativeSpec:
-        return self._native({})
 
     def _native(self, inlined: Mapping[str, str]) -> NativeSpec:
         words = tuple(_with(word, inlined) for word in self.words)

@@ -24,6 +24,7 @@ from cairn.spec.types import (
     ContainerSpec,
     CustomJobSpec,
     ImporterSpec,
+    NativeSpec,
     Pipeline,
     PlatformSpec,
 )
@@ -221,6 +222,8 @@ def _steps(cairn: Cairn, found: Findings, subject: Subject) -> None:
                 _portable(found, place, cairn.environments.image_portability(image, images), kind)
             if kind is Kind.CAIRN:
                 found.refuse(place, component.executor.refusal, component.executor.remedy)
+        if isinstance(component.executor, NativeSpec) and component.executor.refusal and kind is Kind.CAIRN:
+            found.refuse(place, component.executor.refusal, component.executor.remedy)
         if kind is Kind.KUBEFLOW and name in jobs:
             found.refuse(place, "is a custom job of Vertex AI, which Kubeflow Pipelines does not run")
         if kind is not Kind.KUBEFLOW:
@@ -228,12 +231,30 @@ def _steps(cairn: Cairn, found: Findings, subject: Subject) -> None:
             # A custom job's time-out is part of it, and is sent.
             if component.platform.active_deadline_seconds and beside and name not in jobs:
                 found.warn(place, f"its time-out of {component.platform.active_deadline_seconds} s is not sent")
+    _launched_images(cairn, found, subject, images)
     if subject.pipeline.workspace is not None and kind is not Kind.KUBEFLOW:
         found.refuse("workspace", f"{kind.spoken} is not told of one", _by_kubeflow(kind))
     if kind is Kind.KUBEFLOW:
         for name, step in subject.said.steps.items():
             if step.machine_type:
                 found.warn(f"cairn.steps.{name}", f"machine type {step.machine_type} is asked for as CPUs and memory")
+
+
+def _launched_images(cairn: Cairn, found: Findings, subject: Subject, images: list[tuple[str, str]]) -> None:
+    """Of the jobs that steps launch, as far as they are known."""
+    natives = [one for one in subject.pipeline.components.values() if isinstance(one.executor, NativeSpec)]
+    if not natives:
+        return
+    from cairn.spec.native_calls import is_open, known_calls
+
+    values = {**subject.pipeline.parameters, **subject.submission.parameters}
+    for call in known_calls(subject.pipeline, values):
+        message = call.message or {}
+        job = message.get("trial_job_spec") or message.get("trialJobSpec") or message
+        for image in dict.fromkeys(_job_images(job)):
+            if not is_open(image):
+                portability = cairn.environments.image_portability(image, images)
+                _portable(found, f"step {call.path}", portability, subject.target.kind)
 
 
 def _accelerator(found: Findings, place: str, type_: str, kind: Kind) -> None:
@@ -258,7 +279,10 @@ def _portable(found: Findings, place: str, portability: Any, kind: Kind) -> None
 
 def _job_images(job: Mapping[str, Any]) -> Iterator[str]:
     spec = job.get("jobSpec") or job.get("job_spec") or job
-    for pool in spec.get("workerPoolSpecs") or spec.get("worker_pool_specs") or ():
+    pools = spec.get("workerPoolSpecs") or spec.get("worker_pool_specs") or ()
+    for pool in pools if isinstance(pools, (list, tuple)) else ():
+        if not isinstance(pool, Mapping):
+            continue
         container = pool.get("containerSpec") or pool.get("container_spec") or {}
         image = container.get("imageUri") or container.get("image_uri")
         if image:

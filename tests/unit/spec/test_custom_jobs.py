@@ -77,101 +77,11 @@ def test_an_executor_of_kfp_1_8_is_its_container() -> None:
         assert said in warning
 
 
-@pytest.mark.parametrize("name", ["launched_1", "launched_2"])
-def test_what_the_launcher_is_given_is_the_step(name: str) -> None:
-    pipeline = load_file(JOBS / f"{name}.json")
-    found = container(pipeline, "comp-training")
-    assert (found.image, found.command, found.args) == ("example.com/demo/training:1", ("python", "main.py"), TRAINING)
-    assert found.resources.machine_type == "n1-standard-8"
-    assert found.resources.accelerator_type == "NVIDIA_TESLA_T4"
-    component = pipeline.components["comp-training"]
-    assert "worker_pool_specs" not in component.input_parameters
-    assert "worker_pool_specs" not in pipeline.root.dag.tasks["training"].parameters  # type: ignore[union-attr]
-    assert {"score", "gcp_resources"} == set(component.output_parameters)
-    assert json.loads(found.output_files["gcp_resources"])["resources"][0]["resourceType"] == "CustomJob"
-
-
-def test_a_lightweight_component_in_a_job_reads_its_own_executor_input() -> None:
-    found = container(load_file(JOBS / "launched_2.json"), "comp-use")
-    assert found.args == ("--executor_input", "{{$}}", "--function_to_execute", "use")
-    assert found.env["COLOUR"] == "blue"
-    assert found.env["AIP_MODEL_DIR"] == "gs://b/out/model/"
-
-
-def test_tasks_with_pools_of_their_own_get_components_of_their_own() -> None:
-    pipeline = load_file(JOBS / "launched_2.json")
-    assert pipeline.root.dag is not None
-    used = {name: task.component for name, task in pipeline.root.dag.tasks.items()}
-    one, two = used["custom-training-job"], used["custom-training-job-2"]
-    assert container(pipeline, one).args == ("constant", "/dev/null")
-    assert container(pipeline, two).args == ("{{$.inputs.parameters['pipelinechannel--word']}}", "/dev/null")
-    assert container(pipeline, two).resources.machine_type == "{{$.inputs.parameters['pipelinechannel--machine']}}"
-    spec = json.loads(pipeline.text)
-    task = spec["pipelineSpec"]["root"]["dag"]["tasks"]["custom-training-job-3"] if "pipelineSpec" in spec else None
-    task = task or spec["root"]["dag"]["tasks"]["custom-training-job-3"]
-    task["componentRef"]["name"] = "comp-custom-training-job"  # as where the compiler shares a component
-    shared = load_text(json.dumps(spec), origin="shared")
-    assert shared.root.dag is not None
-    assert shared.root.dag.tasks["custom-training-job-3"].component == one
-
-
-def test_pools_that_differ_do_not_share_a_component() -> None:
-    spec = json.loads((JOBS / "launched_2.json").read_text())
-    for name in ("custom-training-job-2", "custom-training-job-3"):
-        spec["root"]["dag"]["tasks"][name]["componentRef"]["name"] = "comp-custom-training-job"
-    pipeline = load_text(json.dumps(spec), origin="shared")
-    assert pipeline.root.dag is not None
-    used = {name: task.component for name, task in pipeline.root.dag.tasks.items() if "custom" in name}
-    assert used["custom-training-job"] == used["custom-training-job-3"] == "comp-custom-training-job"
-    two = used["custom-training-job-2"]
-    assert two != "comp-custom-training-job"
-    assert container(pipeline, two).args[0] == "{{$.inputs.parameters['pipelinechannel--word']}}"
-    assert load_text(pipeline.text, origin="again") == pipeline
-
-
 def test_several_replicas_are_worker_pools() -> None:
     found = container(load_file(JOBS / "replicas_1.json"), "comp-training")
     assert found.job is not None
     assert [(pool.index, pool.replicas) for pool in found.job.pools] == [(0, 1), (1, 2)]
     assert {pool.container.args for pool in found.job.pools} == {found.args} == {TRAINING}
-
-
-def test_what_is_set_on_the_launching_task_is_meant_for_the_training() -> None:
-    spec = json.loads((JOBS / "launched_2.json").read_text())
-    own = spec["deploymentSpec"]["executors"]["exec-training"]["container"]
-    own["resources"] = {"resourceMemoryLimit": "2Gi", "accelerator": {"resourceType": "nvidia.com/gpu"}}
-    own["env"] = [{"name": "SEED", "value": "7"}]
-    found = container(load_text(json.dumps(spec), origin="p"), "comp-training")
-    assert found.image == "example.com/demo/training:1"
-    assert found.env["SEED"] == "7"
-    assert found.resources.memory_limit == "2Gi"
-    assert found.resources.machine_type == "n1-standard-8"
-    assert found.resources.accelerator_type == "nvidia.com/gpu"
-    own["image"] = "example.com/other:2"
-    assert container(load_text(json.dumps(spec), origin="p"), "comp-training").image == "example.com/other:2"
-
-
-def test_pools_that_only_the_run_knows_are_refused_when_it_is_to_run() -> None:
-    spec = json.loads((JOBS / "launched_2.json").read_text())
-    task = spec["root"]["dag"]["tasks"]["custom-training-job"]
-    task["inputs"]["parameters"]["worker_pool_specs"] = {"componentInputParameter": "pools"}
-    spec["root"]["inputDefinitions"]["parameters"]["pools"] = {"parameterType": "LIST"}
-    found = load_text(json.dumps(spec), origin="p").components["comp-custom-training-job"].executor
-    assert isinstance(found, CustomJobSpec)
-    assert "known only when it runs" in found.refusal
-
-
-@pytest.mark.parametrize(
-    ("payload", "said"),
-    [("{nope", "no JSON"), ("[1]", "a list of 1"), ('{"job_spec": {"worker_pool_specs": []}}', "no worker pool")],
-)
-def test_a_payload_that_is_none_is_refused_with_its_place(payload: str, said: str) -> None:
-    spec = json.loads((JOBS / "launched_2.json").read_text())
-    args = spec["deploymentSpec"]["executors"]["exec-training"]["container"]["args"]
-    args[args.index("--payload") + 1] = payload
-    with pytest.raises(SpecError, match=said) as refused:
-        load_text(json.dumps(spec), origin="p.json")
-    assert "training" in refused.value.place
 
 
 # --- part by part --------------------------------------------------------------------------------------------------

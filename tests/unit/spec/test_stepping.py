@@ -12,6 +12,7 @@ from tests.unit.spec.documents import PIPELINES, compiled, text_of
 from cairn.domain.configuration import StepConfiguration as Step
 from cairn.errors import ConfigurationError
 from cairn.spec.load import load_file, load_text
+from cairn.spec.native_calls import known_calls
 from cairn.spec.stepping import configured_document, with_steps
 from cairn.spec.types import ComponentSpec, Pipeline, ResourceSpec, RetryPolicy, TaskSpec
 
@@ -383,30 +384,47 @@ ON_A_GPU = Step(
         ("launched_1", "training"),  # text of schema 2.0, of the task
         ("launched_2", "custom-training-job"),  # a constant of the task
         ("launched_2", "training"),  # the default of its component
-        ("executors_1", "training"),
     ],
 )
 def test_a_step_that_launches_a_custom_job_is_configured_in_its_worker_pools(file, step):
     pipeline = load_file(JOBS / f"{file}.json")
     changed = with_steps(pipeline, {step: ON_A_GPU})
+    before, after = (_launched(one, step) for one in (pipeline, changed))
+    pool, old = (one["job_spec"]["worker_pool_specs"][0] for one in (after, before))
+    assert pool["machine_spec"]["machine_type"] == "a2-highgpu-1g"
+    assert pool["machine_spec"]["accelerator_type"] == "NVIDIA_TESLA_A100"
+    assert pool["machine_spec"]["accelerator_count"] == 1
+    assert pool["container_spec"]["image_uri"] == "trainer:2"
+    assert {"name": "B", "value": "x"} in pool["container_spec"]["env"]
+    for part in ("command", "args"):
+        assert pool["container_spec"][part] == old["container_spec"][part]
+    assert after["job_spec"]["scheduling"]["timeout"] == "60s"
+    for other in {call.path for call in known_calls(pipeline, {})} - {step}:
+        assert _launched(pipeline, other) == _launched(changed, other)
+    # In snake_case, as the launcher hands it to its client: a message with both spellings would be refused there.
+    assert "machineType" not in changed.text
+    assert "imageUri" not in changed.text
+
+
+def test_a_custom_job_executor_is_configured_in_its_worker_pools():
+    pipeline = load_file(JOBS / "executors_1.json")
+    changed = with_steps(pipeline, {"training": ON_A_GPU})
     before, after = _leaves(pipeline), _leaves(changed)
-    executor = after[step][1].executor
+    executor = after["training"][1].executor
     assert executor.resources.machine_type == "a2-highgpu-1g"
     assert (executor.resources.accelerator_type, executor.resources.accelerator_count) == ("NVIDIA_TESLA_A100", "1")
     assert executor.image == "trainer:2"
-    assert executor.env == {**before[step][1].executor.env, "B": "x"}
-    assert (executor.command, executor.args) == (before[step][1].executor.command, before[step][1].executor.args)
-    assert after[step][1].platform.active_deadline_seconds == 60
-    assert {path: leaf for path, leaf in after.items() if path != step} == {
-        path: leaf for path, leaf in before.items() if path != step
-    }
-    # In snake_case, as the launcher hands it to its client: a message with both spellings would be refused there.
-    if file.startswith("launched"):
-        assert "machineType" not in changed.text
-        assert "imageUri" not in changed.text
-    if not file.startswith("launched"):
-        several = _leaves(with_steps(pipeline, {step: Step(replicas=3)}))[step][1].executor
-        assert [pool.replicas for pool in several.job.pools] == [1, 2]
+    assert executor.env == {**before["training"][1].executor.env, "B": "x"}
+    of_before = before["training"][1].executor
+    assert (executor.command, executor.args) == (of_before.command, of_before.args)
+    assert after["training"][1].platform.active_deadline_seconds == 60
+    several = _leaves(with_steps(pipeline, {"training": Step(replicas=3)}))["training"][1].executor
+    assert [pool.replicas for pool in several.job.pools] == [1, 2]
+
+
+def _launched(pipeline, path):
+    """What the launcher of a step is told, as far as it is known."""
+    return next(call.message for call in known_calls(pipeline, {}) if call.path == path)
 
 
 def test_what_a_launching_step_cannot_be_is_refused():

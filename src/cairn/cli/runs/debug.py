@@ -14,6 +14,7 @@ import click
 from cairn.cli import options, output, user_source
 from cairn.cli.opening import opened
 from cairn.cli.runs.listing import find_task
+from cairn.engine.ports import NATIVE
 from cairn.errors import InputRefused
 
 if TYPE_CHECKING:
@@ -88,6 +89,12 @@ def lay_out(cairn: Cairn, run: Run, task: str) -> StartAttempt:
     if record.component not in plans:
         raise InputRefused("runs no command of its own", place=record.path)
     plan = plans[record.component]
+    if plan.executor == NATIVE:
+        raise InputRefused(
+            "is done by Cairn itself, and runs no command",
+            place=record.path,
+            remedy="its log names the job that it has started: `cairn runs logs`; debug that one",
+        )
     ready = cairn.environments.find(plan) or cairn.environments.build(plan, output.note)
     scratch = cairn.home.root / "debug" / f"{run.uid[:8]}-{record.name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
     records = cairn.records.tasks(run.uid)

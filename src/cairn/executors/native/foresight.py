@@ -40,7 +40,11 @@ class Foresight:
     def check(self, pipeline: Pipeline, parameters: Mapping[str, Value], settings: RunSettings) -> tuple[str, ...]:
         warnings: list[str] = []
         for call in known_calls(pipeline, parameters):
-            if call.message is None or call.native.type not in (CUSTOM_JOB, *_TUNING):
+            if call.native.type not in (CUSTOM_JOB, *_TUNING):
+                continue
+            if call.problem:
+                raise InputRefused(call.problem, place=call.path)
+            if call.message is None:
                 continue
             try:
                 warnings += [f"{call.path}: {one}" for one in self._check(call.native.type, call.message, settings)]
