@@ -53,7 +53,7 @@ class Viewer:
                 if self._closed:
                     return
                 self._process = subprocess.Popen(
-                    [interpreter, "-u", str(PROGRAM), self.socket, self.prefix, self.logs],
+                    [interpreter, "-I", "-u", str(PROGRAM), self.socket, self.prefix, self.logs],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=open(os.path.join(self.directory, "log"), "wb"),  # noqa: SIM115 - the child's
@@ -96,7 +96,8 @@ class Viewer:
                 said = file.read().decode("utf-8", "replace").strip()
         except OSError:
             said = ""
-        return said.splitlines()[-1][:500] if said else "TensorBoard ended at once"
+        errors = [line for line in said.splitlines() if "Error" in line.partition(":")[0]]
+        return (errors or said.splitlines() or ["TensorBoard ended at once"])[-1][:500]
 
 
 class Viewers:
