@@ -125,6 +125,7 @@ class Containers(Members):
         self._members: List[Container] = []
         self._running: List[Container] = []
         self._ended: List[Member] = []
+        self._asked = False  # for containers to be created
         self._quiet_until = 0.0
         self._next_try = 0.0
 
@@ -156,6 +157,7 @@ class Containers(Members):
             if not member.id:
                 self._complete(member.body)
                 reply = self._api.begin("POST", "/containers/create", member.body, name=member.name)
+                self._asked = True
                 replies.append((member, reply))
         refusal = ""
         for member, reply in replies:
@@ -268,19 +270,16 @@ class Containers(Members):
     def _examine(self, member: Container) -> None:
         """Go by what the engine says of the container now. Raises EngineGone."""
         found = self._api.inspect(member.id)
-        if found is None:
-            member.number = signal.SIGKILL
-            self._end(member, gone="its container was removed from outside while it ran")
-            return
-        state = found["State"]
+        state = found["State"] if found is not None else {"Status": "removing"}
         status = state.get("Status")
         if status in ("running", "paused", "restarting"):
             member.waiting = self._api.wait(member.id)
         elif status == "exited" or (status == "stopped" and state.get("FinishedAt")):
             member.inspected(state)
             self._end(member)
-        else:
-            self._end(member, gone=f"its container ended without an exit status: it is {status} {state.get('Error')}")
+        else:  # whatever exit status it has is that of its removal
+            member.number = signal.SIGKILL
+            self._end(member, gone="its container was removed from outside while it ran")
 
     def _end(self, member: Container, gone: str = "") -> None:
         member.gone = gone
@@ -388,8 +387,8 @@ class Containers(Members):
         for member in self._members:
             member.let_go()
             member.pump.finish()
-        left = [member.name for member in self._members]
-        deadline = time.monotonic() + END_PATIENCE
+        left = [member.name for member in self._members] if self._asked else []
+        deadline = time.monotonic() + min(END_PATIENCE, self._patience)
         while left:
             left = remove(self._api, left)[1]
             if not left or time.monotonic() > deadline:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+
 from cairn.config.container_engine import user_of
 from cairn.config.settings import DockerSettings
 from cairn.engine.ports import Environment, StartAttempt
+from cairn.executors.docker import leftovers
 from cairn.executors.docker.bodies import Maker
 from cairn.executors.process.executor import GRACE_SECONDS, ProcessExecutor
 from cairn.executors.process.request import HOST_KEY, encode_start
 
 _HOST = Environment(HOST_KEY)
 GONE_SECONDS = 300.0
+SWEEP_PATIENCE = 2.0
 
 
 class DockerExecutor(ProcessExecutor):
@@ -31,12 +35,24 @@ class DockerExecutor(ProcessExecutor):
         grace_seconds: float = GRACE_SECONDS,
         gone_seconds: float = GONE_SECONDS,
     ) -> None:
-        """`socket` is the path of the engine's; `home` labels the containers. `gone_seconds`: how long an engine that
+        """`socket` is the path of the engine's; `home` labels the containers, and what earlier engines of
+        it could not remove is looked for. `gone_seconds`: how long an engine that
         went away is waited for by the attempts that it runs."""
         super().__init__(grace_seconds=grace_seconds)
         self._socket = socket
         self._gone_seconds = gone_seconds
         self._maker = Maker(settings, user_of(settings, socket), home)
+        self._sweeping: threading.Thread | None = None
+        if home:
+            self._sweeping = threading.Thread(
+                target=leftovers.sweep, args=(socket, home), name="cairn-sweep", daemon=True
+            )
+            self._sweeping.start()
+
+    def close(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.join(SWEEP_PATIENCE)
+        super().close()
 
     def can_mount(self, executor: str = "docker") -> bool:  # noqa: ARG002 - a container can always be shown things
         return True

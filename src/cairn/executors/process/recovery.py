@@ -142,7 +142,7 @@ class Watch:
     def _run(self) -> None:
         with self._guard:
             while self._watched:
-                gone = [(uid, directory) for uid, directory in self._watched.items() if not _is_held(directory)]
+                gone = [(uid, directory) for uid, directory in self._watched.items() if not is_held(directory)]
                 for uid, _ in gone:
                     del self._watched[uid]
                 if gone:
@@ -152,7 +152,8 @@ class Watch:
             self._thread = None
 
 
-def _is_held(directory: str) -> bool:
+def is_held(directory: str) -> bool:
+    """Whether an attempt has a waiter."""
     try:
         lock = os.open(Path(directory, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
