@@ -15,9 +15,9 @@ HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
 REPOSITORY = HERE.parents[2]
 PACKAGES = {
-    # pandas is what get_experiment_df asks for
-    "aiplatform2": ("google-cloud-aiplatform>=2,<3", "kfp>=2.16", "pandas"),
-    "aiplatform1": ("google-cloud-aiplatform>=1.150,<2", "kfp>=2.16", "pandas"),
+    # pandas is what get_experiment_df asks for, setuptools what local scripts are packed with
+    "aiplatform2": ("google-cloud-aiplatform>=2,<3", "kfp>=2.16", "pandas", "setuptools"),
+    "aiplatform1": ("google-cloud-aiplatform>=1.150,<2", "kfp>=2.16", "pandas", "setuptools"),
     "kfp": ("kfp>=2.17",),
     "components": ("google-cloud-pipeline-components>=2.20,<3",),  # with aiplatform and kfp
     "storage": ("google-cloud-storage>=3", "gcsfs"),

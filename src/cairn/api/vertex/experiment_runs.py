@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"projects/[^/]+/locations/[^/]+/metadataStores/default/contexts/([^/]+)")
 _MAX_ID = 128  # characters, of experiment and run together
 _VERSION = "0.0.1"  # of the schemas, as the client writes it
-_STATE = "_state"
 
 
 class ExperimentRun(msgspec.Struct, frozen=True):
@@ -54,7 +53,7 @@ class ExperimentRun(msgspec.Struct, frozen=True):
             self.run,
             "system.ExperimentRun",
             self.run.removeprefix(f"{self.experiment}-"),
-            {_STATE: str(ExecutionState.RUNNING)},
+            {"_params": {}, "_metrics": {}, "_state": str(ExecutionState.RUNNING)},
             create_time=now,
             update_time=now,
             schema_version=_VERSION,

@@ -1,5 +1,6 @@
 """How a script reaches the server: CLIENT_MODE is shim (no arguments at all), rest, or grpc (with TLS)."""
 
+import contextlib
 import os
 import time
 from urllib.parse import urlsplit
@@ -58,6 +59,23 @@ def until(condition, seconds=60, step=0.3):
             return found
         time.sleep(step)
     raise AssertionError(f"waited {seconds} s in vain")
+
+
+@contextlib.contextmanager
+def raises(kind, word=""):
+    """What is done within fails, and says so."""
+    try:
+        yield
+    except kind as error:
+        if word not in str(error):
+            raise
+    else:
+        raise AssertionError(f"no {kind.__name__} was raised")
+
+
+def log_text(resource):
+    """What a job has printed, by its resource."""
+    return asked("/cairn/v1/runs/" + resource.resource_name.rpartition("/")[2] + "/logs").text
 
 
 def passed(name):

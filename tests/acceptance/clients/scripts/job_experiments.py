@@ -2,7 +2,7 @@
 
 import sys
 
-from connection import BUCKET, connect, passed, unique
+from connection import BUCKET, connect, log_text, passed, unique
 from google.api_core import exceptions
 from google.cloud import aiplatform, storage
 from google.cloud.aiplatform import jobs
@@ -15,14 +15,17 @@ except exceptions.Conflict:
     pass
 name = unique("tried")
 experiment = aiplatform.Experiment.create(name)
-SCRIPT = """
+LOGGING = """
 from google.cloud import aiplatform
 aiplatform.log_params({"rate": 0.5})
 aiplatform.log_metrics({"accuracy": 0.75})
 """
 
 
-def job_of(display_name):
+TELLING = "import os; print(os.environ['AIP_EXPERIMENT_RUN_NAME'], end='')"
+
+
+def job_of(display_name, script):
     return aiplatform.CustomJob(
         display_name,
         [
@@ -31,7 +34,7 @@ def job_of(display_name):
                 "replica_count": 1,
                 "container_spec": {
                     "image_uri": "python:3.12",
-                    "command": [sys.executable, "-c", SCRIPT],
+                    "command": [sys.executable, "-c", script],
                     "args": [],
                 },
             }
@@ -40,7 +43,7 @@ def job_of(display_name):
     )
 
 
-job = job_of("made up " + name)
+job = job_of("made up " + name, LOGGING)
 job.run(experiment=name)
 assert job.job_spec.experiment.endswith("/contexts/" + name)
 found = aiplatform.get_experiment_df(name)
@@ -51,8 +54,9 @@ assert job.job_spec.experiment_run.endswith(f"/contexts/{name}-{row['run_name']}
 passed("a run of the experiment is made for the job")
 
 run = aiplatform.ExperimentRun.create("mine", experiment=experiment)
-job_of("given " + name).run(experiment=experiment, experiment_run=run)
+given = job_of("given " + name, TELLING)
+given.run(experiment=experiment, experiment_run=run)
+assert log_text(given) == run.resource_name
 found = aiplatform.get_experiment_df(name).set_index("run_name")
-assert found.loc["mine", "metric.accuracy"] == 0.75, found
-assert len(found) == 2
+assert len(found) == 2 and found.loc["mine", "state"] == "COMPLETE", found
 passed("a run that there is")

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from connection import BUCKET, connect, passed, unique, until
+from connection import BUCKET, connect, passed, raises, unique, until
 from google.api_core import exceptions
 from google.cloud import aiplatform, storage
 from google.cloud.aiplatform import hyperparameter_tuning as hpt
@@ -71,12 +71,8 @@ assert sorted(trial.parameters[0].value for trial in searched.trials) == [2, 3]
 passed("grid search, run in the background")
 
 failing = job_of("failing", args=["--fail"], max_trial_count=2, max_failed_trial_count=1)
-try:
+with raises(RuntimeError, "Job failed"):
     failing.run()
-except RuntimeError as error:
-    assert "Job failed" in str(error), error
-else:
-    raise AssertionError("a tuning job whose trials fail has not raised")
 assert {trial.state for trial in failing.trials} == {Trial.State.INFEASIBLE}
 passed("failing trials")
 
@@ -89,11 +85,7 @@ until(lambda: long.state == JobState.JOB_STATE_CANCELLED)
 listed = aiplatform.HyperparameterTuningJob.list(filter=f'labels.suite="{suite}" AND state="JOB_STATE_SUCCEEDED"')
 assert {each.display_name.split()[0] for each in listed} == {"run", "grid"}
 searched.delete()
-try:
+with raises(exceptions.NotFound):
     aiplatform.HyperparameterTuningJob.get(searched.resource_name)
-except exceptions.NotFound:
-    pass
-else:
-    raise AssertionError("it is there still")
 passed("cancel, list, delete")
 os._exit(0)  # the client's thread of the cancelled job is not waited for
