@@ -227,8 +227,13 @@ def restore(value: Value, unspill: Unspill) -> Value:
     return value
 
 
+# google.rpc.Code: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED; anything else is INTERNAL.
+_CODES = {"DeadlineExceeded": 4, "OutOfMemory": 8}
+
+
 def failure_of(error: StepError, path: str) -> Failure:
-    return Failure(error.message, kind=type(error).__name__, place=error.place or path, remedy=error.remedy)
+    kind = type(error).__name__
+    return Failure(error.message, kind=kind, code=_CODES.get(kind, 13), place=error.place or path, remedy=error.remedy)
 
 
 def _short(value: Value) -> str:
