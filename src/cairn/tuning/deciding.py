@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from cairn.errors import InputRefused
-from cairn.tuning import ending, grid
+from cairn.tuning import cautious, ending, grid
 from cairn.tuning.memory import Memory
-from cairn.tuning.parameters import every
+from cairn.tuning.parameters import every, keyed
 from cairn.tuning.sampling import Asked, name_of
 from cairn.tuning.types import Algorithm, Noise, Study, StudyState, Trial, TrialState, Value
 
@@ -100,6 +100,7 @@ def _make(decision: Decision, memory: Memory, wanted: Sequence[Mapping[str, Valu
             decision.study.project,
             decision.study.location,
             parameters=values,
+            inner=asked.inner if asked is not None else {},
             client_id=client_id,
             origin=origin,
             start_time=decision.now,
@@ -143,9 +144,13 @@ class Source:
             if defaults:
                 asked = self._draw(defaults)
                 return asked.values, "default", asked
+        near = None if fixed else cautious.near_a_safe_trial(self.spec, self.memory.listed(), self._seed())
+        if near is not None:
+            asked = self._draw(keyed(self.spec, near[0]))
+            return asked.values, near[1], asked
         if self.spec.noise is Noise.LOW:
             return self._untried(fixed)
-        asked = self._draw(fixed)
+        asked = self._draw(keyed(self.spec, fixed))
         return asked.values, self.name, asked
 
     def _draw(self, fixed: Mapping[str, Value]) -> Asked:
@@ -153,7 +158,10 @@ class Source:
         return self.memory.sampler.ask(fixed)
 
     def _defaults(self) -> dict[str, Value]:
-        return {one.id: one.default for one in every(self.spec) if one.default is not None}
+        return {one.key: one.default for one in every(self.spec) if one.default is not None}
+
+    def _seed(self) -> str:
+        return f"{self.decision.study.id}/{self.memory.course.trials + len(self.decision.created)}"
 
     def _tried(self) -> list[dict[str, Value]]:
         return [one.parameters for one in (*self.memory.trials.values(), *self.decision.created)]
@@ -174,7 +182,7 @@ class Source:
         """Observation noise LOW: no parameters are tried twice."""
         tried = self._tried()
         for _ in range(_ATTEMPTS):
-            asked = self._draw(fixed)
+            asked = self._draw(keyed(self.spec, fixed))
             if asked.values not in tried:
                 return asked.values, self.name, asked
             self.memory.sampler.discard(asked)

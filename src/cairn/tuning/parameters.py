@@ -239,6 +239,18 @@ def check_values(spec: StudySpec, given: Mapping[str, Any], place: str, *, parti
     return found
 
 
+def keyed(spec: StudySpec, values: Mapping[str, Value]) -> dict[str, Value]:
+    """Checked values by the keys of their parameters."""
+    found: dict[str, Value] = {}
+    waiting = list(spec.parameters)
+    while waiting:
+        parameter = waiting.pop(0)
+        if parameter.id in values:
+            found[parameter.key] = value = values[parameter.id]
+            waiting += [one.parameter for one in parameter.children if value in one.values]
+    return found
+
+
 def every(spec: StudySpec) -> Iterator[Parameter]:
     """All parameters, conditional ones included."""
     waiting = list(spec.parameters)

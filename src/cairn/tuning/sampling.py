@@ -76,16 +76,19 @@ class Sampler:
     # --- deciding --------------------------------------------------------------------------------------------------
 
     def ask(self, fixed: Mapping[str, Value]) -> Asked:
-        """Values for every parameter that is there, those of `fixed` as they are."""
+        """Values for every parameter that is there, those of `fixed` (by the parameter's key) as they are."""
         if fixed:
-            given = {p.key: self._inside(p, fixed[p.id]) for p in every(self._spec) if p.id in fixed}
+            given = {one.key: self._inside(one, fixed[one.key]) for one in every(self._spec) if one.key in fixed}
             self._study.enqueue_trial(given)
         trial = self._study.ask()
         values: dict[str, Value] = {}
+        inner: dict[str, float] = {}
         for parameter in active(self._spec, values):
             found = self._suggest(trial, parameter)
-            values[parameter.id] = fixed[parameter.id] if parameter.id in fixed else self._outside(parameter, found)
-        return Asked(values, trial)
+            if parameter.scale is Scale.REVERSE_LOG and parameter.kind is ParameterKind.DOUBLE:
+                inner[parameter.key] = found
+            values[parameter.id] = fixed[parameter.key] if parameter.key in fixed else self._outside(parameter, found)
+        return Asked(values, inner, trial)
 
     def accept(self, asked: Asked, id_: str) -> None:
         """What was asked is a recorded trial now."""
@@ -120,7 +123,10 @@ class Sampler:
             self._optuna.trial.create_trial(
                 state=state,
                 values=values,
-                params={key: self._inside(one, trial.parameters[one.id]) for key, one in known.items()},
+                params={
+                    key: trial.inner[key] if key in trial.inner else self._inside(one, trial.parameters[one.id])
+                    for key, one in known.items()
+                },
                 distributions={key: self._distributions[key] for key in known},
                 constraints=self._constraints(trial),
             )
@@ -212,12 +218,13 @@ class Sampler:
 
 
 class Asked:
-    """Values, and the trial of Optuna's that stands for them."""
+    """Values, and the trial of Optuna's that stands for them. `inner`: see `types.Trial`."""
 
-    __slots__ = ("trial", "values")
+    __slots__ = ("inner", "trial", "values")
 
-    def __init__(self, values: dict[str, Value], trial: optuna.Trial) -> None:
+    def __init__(self, values: dict[str, Value], inner: dict[str, float], trial: optuna.Trial) -> None:
         self.values = values
+        self.inner = inner
         self.trial = trial
 
 

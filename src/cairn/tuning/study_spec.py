@@ -200,6 +200,8 @@ def warnings_of(spec: StudySpec) -> tuple[str, ...]:
         found.append(
             "convexAutomatedStoppingSpec.updateAllStoppedTrials: a measurement that was made is not changed later"
         )
+    if spec.constraints and spec.algorithm is not Algorithm.DEFAULT:
+        found.append(f"safetyConfig: {spec.algorithm} does not keep away from what is unsafe; it is no optimal trial")
     if spec.noise is Noise.HIGH and spec.algorithm is Algorithm.GRID:
         found.append("observationNoise HIGH: a grid tries each of its points once")
     return tuple(found)

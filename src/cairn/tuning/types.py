@@ -201,6 +201,7 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     location: str = DEFAULT_LOCATION
     state: TrialState = TrialState.ACTIVE
     parameters: dict[str, Value] = {}
+    inner: dict[str, float] = {}  # as Optuna holds them, by key, where turning them over costs a last digit
     final: Measurement | None = None
     measurements: tuple[Measurement, ...] = ()  # by step, then elapsed time; both never fall
     client_id: str = ""
