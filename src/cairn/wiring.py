@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from cairn.spec.types import Pipeline
     from cairn.sweeps.service import SweepService
     from cairn.tensorboards.service import TensorboardService
+    from cairn.tensorboards.types import Where
     from cairn.tensorboards.viewing import Viewers
     from cairn.tensorboards.watching import LogWatch
     from cairn.tuning.service import StudyService
@@ -363,6 +364,16 @@ class Cairn:
         from cairn.tensorboards.log_directories import of_run
 
         return of_run(str(self.home.runs), self.records, run, self.store.path_of)
+
+    def experiment_logs(self, where: Where, path: tuple[str, ...]) -> dict[str, str]:
+        """What a Tensorboard's experiment holds now, written as event files; as `run_logs`. Raises NotFound."""
+        from cairn.tensorboards.exporting import export
+
+        from cairn.tensorboards.filling import run_id
+
+        directory = self.home.tensorboards / "exported" / run_id("/".join((where.project, where.location, *path)))
+        names = export(self.tensorboards, path, where, directory)
+        return {name: str(directory / name) for name in names}
 
     @cached_property
     def _blobs(self) -> ObjectBlobs:

@@ -64,6 +64,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
         "status": ("cairn.cli.background:status", "The server or background host, and what it runs."),
         "stop": ("cairn.cli.background:stop", "End the server or background host; its runs can be resumed."),
         "artifacts": ("cairn.cli.artifacts:artifacts", "Look at what steps have put out."),
+        "tensorboard": ("cairn.cli.tensorboard:tensorboard", "Look at what trainings log, with the real TensorBoard."),
         "sweeps": ("cairn.cli.sweeps:sweeps", "Runs of one pipeline, one for each combination (`cairn run -m`)."),
         "schedules": ("cairn.cli.schedules:schedules", "Run pipelines again and again."),
         "cache": ("cairn.cli.cache:cache", "Recorded results that later runs may take."),

@@ -127,9 +127,9 @@ def _as_tensor(held: Mapping[int, bytes]) -> tuple[bytes | None, str]:
     if 4 in held:
         sizes = {number: value for number, _, value in wire.fields(held[4]) if isinstance(value, int)}
         parts = [str(sizes.get(2, 0)).encode(), str(sizes.get(1, 0)).encode(), wire.last(held[4], 4)]
-        return _strings_tensor(parts, [3]), "images"
+        return strings_tensor(parts, [3]), "images"
     if 6 in held:
-        return _strings_tensor([wire.last(held[6], 4), b""], [1, 2]), "audio"
+        return strings_tensor([wire.last(held[6], 4), b""], [1, 2]), "audio"
     return None, ""
 
 
@@ -148,7 +148,8 @@ def _of_histogram(message: bytes) -> bytes:
     return wire.tagged(1, _DOUBLE) + _shape([len(rows), 3]) + wire.tagged(4, b"".join(rows))
 
 
-def _strings_tensor(parts: list[bytes], shape: list[int]) -> bytes:
+def strings_tensor(parts: list[bytes], shape: list[int]) -> bytes:
+    """A serialised TensorProto of strings."""
     return wire.tagged(1, _STRING) + _shape(shape) + b"".join(wire.tagged(8, part) for part in parts)
 
 

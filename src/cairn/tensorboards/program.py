@@ -1,9 +1,9 @@
-"""The real TensorBoard on a Unix socket: run by the Python of an environment that has it, never by Cairn's own.
+"""The real TensorBoard on a Unix socket or a port: run by the Python of an environment that has it, never by our own.
 
-    python program.py SOCKET PREFIX LOGDIR
+    python program.py unix://SOCKET|PORT PREFIX LOGDIR SCRATCH
 
-A port would be open to every user of the machine. It says `ready` once it answers, and ends when its standard input
-does: with whoever started it, however that ended.
+A port is open to every user of the machine: servers use a socket. It says `ready` and its URL once it answers, and ends
+when its standard input does: with whoever started it, however that ended. SCRATCH is a directory that goes with it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 
 def main() -> None:
-    socket, prefix, directory = sys.argv[1:4]
-    threading.Thread(target=_end_with_parent, args=(os.path.dirname(socket),), daemon=True).start()
+    listen, prefix, directory, scratch = sys.argv[1:5]
+    threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
     from tensorboard import program
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -30,15 +30,17 @@ def main() -> None:
 
     class Server(program.TensorBoardServer):  # type: ignore[misc]
         def __init__(self, application: Any, _flags: Any) -> None:
-            self._server = make_server(f"unix://{socket}", 0, application, threaded=True, request_handler=Quiet)
+            host, port = (listen, 0) if listen.startswith("unix://") else ("127.0.0.1", int(listen))
+            self._server = make_server(host, port, application, threaded=True, request_handler=Quiet)
 
         def serve_forever(self) -> None:
-            sys.stdout.write("ready\n")
+            sys.stdout.write(f"ready {self.get_url()}\n")
             sys.stdout.flush()
             self._server.serve_forever()
 
         def get_url(self) -> str:
-            return "http://localhost:1/"  # TensorBoard keeps a record of its port, and wants a number
+            # TensorBoard keeps a record of its port, and wants a number also of a socket
+            return f"http://127.0.0.1:{self._server.server_port or 1}{prefix}/"
 
         def print_serving_message(self) -> None:
             """`ready` is enough."""

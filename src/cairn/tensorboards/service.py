@@ -113,6 +113,11 @@ class TensorboardService:
         )
         return [_entry(one) for one in documents], following
 
+    def everywhere(self, level: Level, projects: Sequence[str] | None, *, limit: int = 100) -> list[Entry]:
+        """The newest of these projects (None: of all), whatever their parents."""
+        found, _ = self._records.page_documents(level, projects=projects, limit=limit)
+        return [_entry(one) for one in found]
+
     def update(self, entry: Entry, *, etag: str = "") -> Entry:
         """Write it over what is recorded. Raises Conflict where `etag` is given and not the recorded one."""
         _check(entry)

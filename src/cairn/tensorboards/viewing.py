@@ -21,6 +21,11 @@ ENDING_SECONDS = 5.0
 _log = logging.getLogger("cairn.tensorboards")
 
 
+def program_of(listen: str, prefix: str, logs: str, scratch: str) -> list[str]:
+    """The arguments of a Python that has TensorBoard; see `program.py`."""
+    return ["-I", "-u", str(PROGRAM), listen, prefix, logs, scratch]
+
+
 class Viewer:
     """One process, on its way or there. Threads: any."""
 
@@ -53,16 +58,16 @@ class Viewer:
                 if self._closed:
                     return
                 self._process = subprocess.Popen(
-                    [interpreter, "-I", "-u", str(PROGRAM), self.socket, self.prefix, self.logs],
+                    [interpreter, *program_of(f"unix://{self.socket}", self.prefix, self.logs, self.directory)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=open(os.path.join(self.directory, "log"), "wb"),  # noqa: SIM115 - the child's
                     cwd=self.directory,
-                    env=_environment(self.directory),
+                    env=environment_of(self.directory),
                     start_new_session=True,
                 )
             assert self._process.stdout is not None
-            self.ready = self._process.stdout.readline().strip() == b"ready"
+            self.ready = self._process.stdout.readline().startswith(b"ready")
             if not self.ready and not self._closed:
                 self.failure = self._last_words()
         except (CairnError, OSError) as error:
@@ -145,6 +150,9 @@ class Viewers:
         for viewer in viewers:
             viewer.close()
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._viewers
+
     def __len__(self) -> int:
         return len(self._viewers)
 
@@ -174,7 +182,7 @@ class Viewers:
                 _log.info("a TensorBoard nobody looks at was ended: %s", viewer.prefix)
 
 
-def _environment(directory: str) -> dict[str, str]:
+def environment_of(directory: str) -> dict[str, str]:
     """None of what this process has been told in confidence: only where programs and their words are."""
     kept = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
     found = {name: value for name, value in os.environ.items() if name in kept}

@@ -1,4 +1,6 @@
-"""`/tensorboard/PROJECT/runs/RUN/…`: a run's log directories as the real TensorBoard shows them.
+"""`/tensorboard/PROJECT/runs/RUN/…`: a run's log directories as the real TensorBoard shows them; and
+`/tensorboard/PROJECT/experiments/LOCATION/TENSORBOARD/EXPERIMENT/…`: what a Tensorboard's experiment held when it was
+opened.
 
 Looking asks for a viewer in the project, whatever the method: TensorBoard reads with POST too.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import html
 from collections.abc import Mapping
+from typing import NamedTuple
 from urllib.parse import quote
 
 from cairn.api.access import READ
@@ -15,12 +18,15 @@ from cairn.api.context import Context
 from cairn.api.front import Front
 from cairn.api.http import Call, Reply, Route
 from cairn.api.tensorboard.proxy import fetch
+from cairn.domain.runs import Run
 from cairn.errors import NotFound, StoreUnavailable
+from cairn.tensorboards.types import Level, Where
 from cairn.tensorboards.viewing import Viewer, Viewers
 
 PREFIX = "/tensorboard/"
 LIMIT = 4 * 1024 * 1024  # bytes of a request
 _RUN = "/tensorboard/{project}/runs/{run}"
+_EXPERIMENT = "/tensorboard/{project}/experiments/{location}/{tensorboard}/{experiment}"
 _WAIT_SECONDS = 2
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>TensorBoard</title>
 <meta http-equiv="refresh" content="{seconds}">
@@ -30,11 +36,14 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'
 
 
 def front(context: Context) -> Front:  # noqa: ARG001 - every front is made of its context
-    routes = [
-        Route("GET", _RUN, _enter, READ, "tensorboard.enter", limit=LIMIT, project=_project),
-        Route("GET", f"{_RUN}/{{rest=**}}", _show, READ, "tensorboard.show", limit=LIMIT, project=_project),
-        Route("POST", f"{_RUN}/{{rest=**}}", _show, READ, "tensorboard.ask", limit=LIMIT, project=_project),
-    ]
+    routes = []
+    for template, noun in ((_RUN, "run"), (_EXPERIMENT, "experiment")):
+        below, name = f"{template}/{{rest=**}}", f"tensorboard.{noun}"
+        routes += [
+            Route("GET", template, _enter, READ, f"{name}.enter", limit=LIMIT, project=_project),
+            Route("GET", below, _show, READ, f"{name}.show", limit=LIMIT, project=_project),
+            Route("POST", below, _show, READ, f"{name}.ask", limit=LIMIT, project=_project),
+        ]
     return Front("tensorboard", (PREFIX,), routes)
 
 
@@ -48,8 +57,7 @@ def _project(variables: Mapping[str, str]) -> str:
 
 
 def _enter(call: Call) -> Reply:
-    run = call.context.cairn.records.find_run(call.variables["run"], project=call.variables["project"])
-    return Reply(307, headers={"location": path_of(run.project, run.uid)})
+    return Reply(307, headers={"location": f"{_Shown.of(call).prefix}/"})
 
 
 async def _show(call: Call) -> Reply:
@@ -64,18 +72,46 @@ async def _show(call: Call) -> Reply:
 
 def _viewer(call: Call) -> Viewer | Reply:
     """In a worker thread. Raises NotFound, StoreUnavailable with what TensorBoard has said."""
-    cairn, project = call.context.cairn, call.variables["project"]
-    run = cairn.records.find_run(call.variables["run"], project=project)
-    if run.project != project:
-        raise NotFound(f"there is no run {call.variables['run']!r}")
-    if call.variables["run"] != run.uid:
-        return Reply(307, headers={"location": path_of(project, run.uid)})
-    viewers: Viewers = cairn.viewers
-    viewer = viewers.open(run.uid, path_of(project, run.uid).rstrip("/"), cairn.run_logs(run))
+    shown = _Shown.of(call)
+    if not call.path.startswith(f"{shown.prefix}/"):
+        return Reply(307, headers={"location": f"{shown.prefix}/"})  # by a run's job id, or the beginning of its uid
+    viewers: Viewers = call.context.cairn.viewers
+    logs = shown.logs(call) if shown.run is not None or shown.key not in viewers else {}
+    viewer = viewers.open(shown.key, shown.prefix, logs)
     if viewer.failure:
-        viewers.forget(run.uid)
+        viewers.forget(shown.key)
         raise StoreUnavailable(f"TensorBoard does not start: {viewer.failure}")
     return viewer
+
+
+class _Shown(NamedTuple):
+    """What a path names."""
+
+    key: str
+    prefix: str  # without the slash at its end
+    run: Run | None
+    where: Where
+    experiment: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, call: Call) -> _Shown:
+        """Raises NotFound."""
+        named, project = call.variables, call.variables["project"]
+        if "run" not in named:
+            path = (named["tensorboard"], named["experiment"])
+            where = Where(project, named["location"])
+            call.context.cairn.tensorboards.get(Level.EXPERIMENT, path, where)
+            quoted = [quote(part, safe="") for part in (where.location, *path)]
+            prefix = f"{PREFIX}{quote(project, safe='')}/experiments/{'/'.join(quoted)}"
+            return cls(prefix, prefix, None, where, path)
+        run = call.context.cairn.records.find_run(named["run"], project=project)
+        if run.project != project:
+            raise NotFound(f"there is no run {named['run']!r}")
+        return cls(run.uid, path_of(project, run.uid).rstrip("/"), run, Where(project, run.location))
+
+    def logs(self, call: Call) -> dict[str, str]:
+        cairn = call.context.cairn
+        return cairn.run_logs(self.run) if self.run is not None else cairn.experiment_logs(self.where, self.experiment)
 
 
 def _waiting(call: Call) -> Reply:
