@@ -27,7 +27,7 @@ JOB = "job"  # in Run.client: the CustomJob that a run was made of
 _TRAINING_POOLS = 2  # the chief's and the workers': parameter servers and evaluators have no rank
 _ROLES = ("chief", "worker", "ps", "evaluator")  # of TensorFlow, by a pool's index
 _OUTPUTS = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
-_BUCKET = re.compile(r"(?:gs://|(?<![\w.])/gcs/)([a-z0-9][a-z0-9._-]{1,221})")
+_BUCKET = re.compile(r"(?:gs://|(?<![\w.])/gcs/)([a-z0-9][a-z0-9._-]{0,221})")
 
 
 class Replica(msgspec.Struct, frozen=True):
@@ -100,10 +100,12 @@ def job_variables(job: JobSpec, run: Run, task_uid: str, text: Callable[[str], s
     base = output_directory(job, text)
     if base:
         found.update({name: f"{base}/{part}/" for name, part in _OUTPUTS.items()})
-    tensorboard = text(job.tensorboard)
-    if tensorboard:
-        found["AIP_TENSORBOARD_RESOURCE_NAME"] = tensorboard
-    return found
+    named = {
+        "AIP_TENSORBOARD_RESOURCE_NAME": text(job.tensorboard),
+        "AIP_EXPERIMENT_NAME": text(job.experiment),
+        "AIP_EXPERIMENT_RUN_NAME": text(job.experiment_run),
+    }
+    return found | {name: value for name, value in named.items() if value}
 
 
 def is_job(run: Run) -> bool:

@@ -32,8 +32,6 @@ _SPEC = {
     "pscInterfaceConfig": "the PSC interface",
     "enableWebAccess": "web access",
     "enableDashboardAccess": "dashboard access",
-    "experiment": "the experiment",
-    "experimentRun": "the experiment run",
     "protectedArtifactLocationId": "the protected artifact location",
     "models": "the models",
 }
@@ -45,7 +43,7 @@ _MACHINE = {
 }
 _READ = {
     "job": {"displayName", "jobSpec", "encryptionSpec", *_JOB},
-    "spec": {"workerPoolSpecs", "scheduling", "baseOutputDirectory", "tensorboard", *_SPEC},
+    "spec": {"workerPoolSpecs", "scheduling", "baseOutputDirectory", "tensorboard", "experiment", "experimentRun", *_SPEC},
     "scheduling": {"timeout", "restartJobOnWorkerRestart", "strategy", "maxWaitDuration", "disableRetries"},
     "pool": {"containerSpec", "pythonPackageSpec", "machineSpec", "replicaCount", "diskSpec", "nfsMounts",
              "lustreMounts"},
@@ -106,6 +104,8 @@ class _Reading:
             max_wait_seconds=self._seconds(scheduling, "maxWaitDuration", "how long it may wait"),
             restart_on_worker_restart=self._restarts(scheduling),
             tensorboard=_text(spec.get("tensorboard") or "", "jobSpec", "tensorboard"),
+            experiment=_text(spec.get("experiment") or "", "jobSpec", "experiment"),
+            experiment_run=_text(spec.get("experimentRun") or "", "jobSpec", "experimentRun"),
         )
         if self.idle:
             self.warnings.append(f"{self.component}: these have no effect on this machine: {', '.join(self.idle)}")

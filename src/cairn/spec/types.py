@@ -186,6 +186,8 @@ class JobSpec(msgspec.Struct, frozen=True):
     max_wait_seconds: int = 0  # before all replicas have started
     restart_on_worker_restart: bool = False
     tensorboard: str = ""  # resource name
+    experiment: str = ""  # resource names of contexts
+    experiment_run: str = ""
 
 
 class NativeSpec(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):

@@ -38,7 +38,7 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
         return custom_job_view(known)
     message = told_back(request.get("customJob") or {}, "displayName", "jobSpec", "labels", "encryptionSpec")
     RESOURCE.check(message)
-    check_job_spec(message.get("jobSpec"), "customJob.jobSpec", call)
+    check_job_spec(message.get("jobSpec"), "customJob.jobSpec", place, call)
     experiment = experiment_run(call.context.cairn, place, message["jobSpec"], "customJob.jobSpec")
     if experiment is not None:
         message["jobSpec"] = {**message["jobSpec"], "experimentRun": experiment.name}
@@ -50,7 +50,6 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
             request_id=request_id,
             owner=call.identity.name,
             settings=settings_of(call),
-            environment=experiment.variables if experiment else {},
         )
     if created.new:
         if experiment is not None:

@@ -1,7 +1,7 @@
 """The experiment run that a job's code logs to: what `CustomJob.run(experiment=…)` of the client asks for.
 
-The code finds it by AIP_EXPERIMENT_NAME and AIP_EXPERIMENT_RUN_NAME (google.cloud.aiplatform.metadata.constants). A job
-with an experiment alone is given a run of its own, as on Vertex AI.
+The code finds it by AIP_EXPERIMENT_NAME and AIP_EXPERIMENT_RUN_NAME (google.cloud.aiplatform.metadata.constants), which
+say what the job's spec says. A job with an experiment alone is given a run of its own, as on Vertex AI.
 """
 
 from __future__ import annotations
@@ -36,13 +36,6 @@ class ExperimentRun(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         return context_name(self.place, self.run)
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {
-            "AIP_EXPERIMENT_NAME": context_name(self.place, self.experiment),
-            "AIP_EXPERIMENT_RUN_NAME": self.name,
-        }
 
     def record(self, cairn: Cairn) -> None:
         """Make its context, if it is a new one."""

@@ -61,7 +61,7 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
         return _full(known, call)
     message = told_back(request.get(RESOURCE.field) or {}, *_TOLD)
     RESOURCE.check(message)
-    check_job_spec(message.get("trialJobSpec"), f"{RESOURCE.field}.trialJobSpec", call)
+    check_job_spec(message.get("trialJobSpec"), f"{RESOURCE.field}.trialJobSpec", place, call)
     with naming(RESOURCE.field, f"{RESOURCE.field}.trialJobSpec"):
         created = call.context.cairn.tuning_jobs.create(
             message,

@@ -13,12 +13,13 @@ import msgspec
 from cairn.api.access import Role
 from cairn.api.http import Call
 from cairn.api.named_buckets import check_bucket
-from cairn.api.vertex import masks
-from cairn.api.vertex.names import place_of, resource
+from cairn.api.vertex import masks, tensorboard_names
+from cairn.api.vertex.names import Place, place_of, resource
 from cairn.api.vertex.naming import check_display_name, check_labels, requested_id
 from cairn.api.vertex.run_filter import RunFilter
 from cairn.domain.runs import Run, RunKind, RunSettings
 from cairn.errors import InputRefused, NotFound, WrongState
+from cairn.tensorboards.types import Level
 
 _IN_SPEC = re.compile(r"(?:^|[. ])jobSpec(?=[.\[]|$)|^trialJobSpec(?=[.\[]|$)")
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
@@ -108,16 +109,35 @@ class Resource(msgspec.Struct, frozen=True):
         check_labels(message.get("labels") or {}, f"{self.field}.labels")
 
 
-def check_job_spec(spec: Mapping[str, Any] | None, place: str, call: Call) -> None:
-    """That there is one, and that who asks may use the buckets that it names."""
+def check_job_spec(spec: Mapping[str, Any] | None, place: str, at: Place, call: Call) -> None:
+    """That there is one, that who asks may use the buckets that it names, and that its TensorBoard is there. `at` is
+    where the job is to be."""
     if not spec or not spec.get("workerPoolSpecs"):
         raise InputRefused("is required: one worker pool at least", place=f"{place}.workerPoolSpecs")
+    if spec.get("tensorboard"):
+        _check_tensorboard(spec, place, at, call)
     prefix = (spec.get("baseOutputDirectory") or {}).get("outputUriPrefix", "")
     check_bucket(call, prefix, Role.EDITOR, f"{place}.baseOutputDirectory.outputUriPrefix")
     for index, pool in enumerate(spec["workerPoolSpecs"]):
         for number, uri in enumerate((pool.get("pythonPackageSpec") or {}).get("packageUris") or ()):
             where = f"{place}.workerPoolSpecs[{index}].pythonPackageSpec.packageUris[{number}]"
             check_bucket(call, uri, Role.VIEWER, where)
+
+
+def _check_tensorboard(spec: Mapping[str, Any], place: str, at: Place, call: Call) -> None:
+    name, field = spec["tensorboard"], f"{place}.tensorboard"
+    where, path = tensorboard_names.parse(name, Level.TENSORBOARD, field)
+    if (where.project, where.location) != at:
+        raise InputRefused(f"{name[:200]!r} is not in {at}, where the job is", place=field)
+    try:
+        call.context.cairn.tensorboards.get(Level.TENSORBOARD, path, where)
+    except NotFound as error:
+        raise NotFound(error.message, place=field) from None
+    if not spec.get("baseOutputDirectory"):
+        raise InputRefused(
+            "is required where a tensorboard is given: its logs are read from there",
+            place=f"{place}.baseOutputDirectory",
+        )
 
 
 def settings_of(call: Call) -> RunSettings:

@@ -66,10 +66,10 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
     _check_task(given.get("trainingTaskDefinition", ""))
     _check_model(given)
     spec = codec.parse(_SPEC, _inputs(given.get("trainingTaskInputs")), _INPUTS)
-    check_job_spec(spec, _INPUTS, call)
+    check_job_spec(spec, _INPUTS, place, call)
     experiment = experiment_run(call.context.cairn, place, spec, _INPUTS)
-    variables = experiment.variables if experiment else {}
-    variables |= data_variables(given.get("inputDataConfig"), call)
+    if experiment is not None:
+        spec["experimentRun"] = experiment.name
     told = told_back(
         given, "displayName", "inputDataConfig", "trainingTaskDefinition", "trainingTaskInputs", "encryptionSpec"
     )
@@ -82,7 +82,7 @@ def create(request: dict[str, Any], call: Call) -> dict[str, Any]:
             owner=call.identity.name,
             settings=settings_of(call),
             kind=RunKind.TRAINING_PIPELINE,
-            environment=variables,
+            environment=data_variables(given.get("inputDataConfig"), call),
             client={TRAINING_PIPELINE: told},
         )
     if created.new:

@@ -183,6 +183,37 @@ def test_logs_of_a_job_are_read_by_its_id(shared_server, create, ended):
     assert shown["state"] == "SUCCEEDED" and run in shown["job_id"]
 
 
+def test_a_job_of_an_experiment_is_given_a_run_of_it(shared_server, create, ended):
+    contexts = f"/v1/{PLACE}/metadataStores/default/contexts"
+    made = shared_server.post(contexts, {"schemaTitle": "system.Experiment"}, contextId="tried")
+    assert made.status == 200, made
+    name = made.json["name"]
+    job = ended(create(job_of("echo $AIP_EXPERIMENT_NAME $AIP_EXPERIMENT_RUN_NAME", experiment=name))["name"])
+    run = job["jobSpec"]["experimentRun"]
+    assert run.startswith(f"{name}-job-")
+    logs = shared_server.get(f"/cairn/v1/runs/{job['name'].rpartition('/')[2]}/logs").content.decode()
+    assert logs == f"{name} {run}\n"
+    found = shared_server.get(f"/v1/{run}").json
+    assert (found["schemaTitle"], found["parentContexts"]) == ("system.ExperimentRun", [name])
+    assert found["metadata"]["_state"] == "RUNNING"
+
+
+def test_a_job_of_a_tensorboard_needs_one_and_a_place_for_its_logs(shared_server, create, ended):
+    made = shared_server.post(f"/v1/{PLACE}/tensorboards", {"displayName": "watched"}).json["response"]["name"]
+    output = {"outputUriPrefix": "gs://watched/out"}
+    said = "echo $AIP_TENSORBOARD_RESOURCE_NAME $AIP_TENSORBOARD_LOG_DIR"
+    job = ended(create(job_of(said, tensorboard=made, baseOutputDirectory=output))["name"])
+    logs = shared_server.get(f"/cairn/v1/runs/{job['name'].rpartition('/')[2]}/logs").content.decode()
+    assert logs == f"{made} gs://watched/out/logs/\n"
+    for spec, field in (
+        ({"tensorboard": made}, "customJob.jobSpec.baseOutputDirectory"),
+        ({"tensorboard": made + "7", "baseOutputDirectory": output}, "customJob.jobSpec.tensorboard"),
+        ({"tensorboard": made.replace("jobs", "other")}, "customJob.jobSpec.tensorboard"),
+        ({"tensorboard": "mine"}, "customJob.jobSpec.tensorboard"),
+    ):
+        assert field in shared_server.post(JOBS, job_of("true", **spec)).error
+
+
 # --- training pipelines ----------------------------------------------------------------------------------------------
 
 PIPELINES = f"/v1/{PLACE}/trainingPipelines"
