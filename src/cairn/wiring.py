@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cairn.engine.runs import RunService
     from cairn.engine.services import Services
     from cairn.engine.upkeep import Manifest, Upkeep
+    from cairn.environments.image_service import ImageService
     from cairn.environments.service import UvEnvironments
     from cairn.executors.native.executor import NativeExecutor
     from cairn.experiments.service import ExperimentService
@@ -159,6 +160,11 @@ class Cairn:
         from cairn.environments.service import UvEnvironments
 
         return UvEnvironments(self.home, self.settings.environments, self.settings.docker)
+
+    @cached_property
+    def images(self) -> ImageService:
+        """Container images that are made here."""
+        return self.environments.image_service(self.records, self.clock)
 
     @cached_property
     def executor(self) -> Executor:

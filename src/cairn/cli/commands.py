@@ -68,6 +68,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
         "sweeps": ("cairn.cli.sweeps:sweeps", "Runs of one pipeline, one for each combination (`cairn run -m`)."),
         "schedules": ("cairn.cli.schedules:schedules", "Run pipelines again and again."),
         "cache": ("cairn.cli.cache:cache", "Recorded results that later runs may take."),
+        "images": ("cairn.cli.images:images", "The container images that are built here."),
         "environments": ("cairn.cli.environments:environments", "The environments that steps run in."),
         "gc": ("cairn.cli.storage:gc", "Free space: remove what nothing refers to any more."),
         "backup": ("cairn.cli.storage:backup", "Copy database and artifacts to a directory."),

@@ -44,6 +44,7 @@ from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone
 
 # Where things are in the container; nothing of the image's is called so.
 ENVIRONMENT = "/cairn/environment"
+_PROJECT = "/cairn/project"
 _UV = "/cairn/uv"
 _CACHE = "/cairn/cache"
 _OTHER_CACHES = "/cairn/caches"
@@ -79,7 +80,7 @@ class ImageBuilder:
             if record is not None and self.catalogue.is_ready(record.environment_key):
                 return record
             lock, version = self._lock(spec, facts, progress)
-            identity = f"{facts.id} {version}\n{lock.read_text()}"
+            identity = f"{facts.id} {version} {spec.place} {spec.project_package}\n{lock.read_text()}"
             key = xxhash.xxh3_128_hexdigest(identity.encode())
             self._install(key, lock, spec, facts, progress)
             record = BuiltRecord(spec.key, key, version, f"{facts.name}, {describe(spec)}")
@@ -93,6 +94,8 @@ class ImageBuilder:
             if progress is not None:
                 progress(f"Resolving {describe(spec)} in {facts.name}")
             stale = self.catalogue.stale_lock_file(spec.key)
+            # Whoever asked for newer versions shall not be answered from what uv remembers of the index.
+            refresh = ["--refresh"] if stale.exists() and not spec.offline else []
             answer = self._run(
                 spec,
                 facts,
@@ -101,8 +104,9 @@ class ImageBuilder:
                 lock_file=self.catalogue.spec_lock(spec.key),
                 packages=spec.packages,
                 bare=spec.bare,
-                # Whoever asked for newer versions shall not be answered from what uv remembers of the index.
-                resolution=[*_resolution(spec), *(["--refresh"] if stale.exists() else [])],
+                file=f"{_PROJECT}/{spec.project_file}" if spec.project_file else "",
+                resolution=[*_resolution(spec), *refresh],
+                shown=_project(spec),
             )
             replace_file(path, f"# {answer['python']}\n{answer['lock']}".encode())
             stale.unlink(missing_ok=True)
@@ -122,8 +126,9 @@ class ImageBuilder:
                 progress,
                 what="install",
                 lock_file=self.catalogue.build_lock(key),
-                writable=[(ENVIRONMENT, directory)],
-                shown=[(_REQUIREMENTS, lock)],
+                writable=[(spec.place or ENVIRONMENT, directory)],
+                shown=[(_REQUIREMENTS, lock), *(_project(spec) if spec.project_package else [])],
+                project=_PROJECT if spec.project_package else "",
                 compile=self.settings.compile_bytecode,
             )
             replace_file(directory / OF_IMAGE, facts.id.encode())
@@ -155,7 +160,7 @@ class ImageBuilder:
             "libc": platform.libc_ver(),
             "cache": _CACHE,
             "other_caches": _OTHER_CACHES,
-            "environment": ENVIRONMENT,
+            "environment": spec.place or ENVIRONMENT,
             "requirements": _REQUIREMENTS,
             "index": index_options(spec),
             **more,
@@ -205,6 +210,10 @@ class ImageBuilder:
             raise EnvironmentBuildError(said, place=f"image {facts.name}", remedy=remedy_of(said))
         answer: dict[str, str] = json.loads(output)
         return answer
+
+
+def _project(spec: UvSpec) -> list[tuple[str, Path]]:
+    return [(_PROJECT, Path(spec.project))] if spec.project else []
 
 
 def _program() -> str:

@@ -71,3 +71,17 @@ def _lines(answer: dict[str, Any]) -> Iterator[str]:
 
 def words_of(error: Exception) -> str:
     return redact(str(getattr(error, "explanation", None) or error))
+
+
+def push(socket: str, name: str, progress: Progress | None = None) -> None:
+    """Raises EnvironmentBuildError with the words of the engine or the registry."""
+    repository, tag = split_tag(name)
+    try:
+        with docker.DockerClient(base_url=f"unix://{socket}", timeout=600) as client:
+            tell(client.api.push(repository, tag=tag, stream=True, decode=True), progress)
+    except (DockerException, OSError, Refused) as error:
+        raise EnvironmentBuildError(
+            f"it cannot be pushed: {words_of(error)}",
+            place=f"image {name}",
+            remedy="name it with its registry (`--tag REGISTRY/NAME:TAG`), and `docker login REGISTRY` first",
+        ) from None

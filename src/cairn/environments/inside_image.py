@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import site
 import subprocess
 import sys
@@ -65,9 +66,15 @@ def cache_directory(libc: list[str], same: str, others: str) -> str:
 def resolve(request: dict[str, Any]) -> dict[str, str]:
     """The lock of what the image lacks: a requirements file with hashes."""
     options = request["index"] + request["resolution"]
-    bare = lacking(request, request["bare"], ["--no-deps", *options]) if request["bare"] else {}
+    file = request["file"]
+    if file.endswith("/uv.lock"):
+        return {"lock": exported(request, os.path.dirname(file)), "python": version()}
+    if file:
+        return {"lock": locked(request, lacking(request, ["-r", file], options)), "python": version()}
+    bare = lacking(request, named(request["bare"]), ["--no-deps", *options]) if request["bare"] else {}
     packages: dict[str, str] = {}
     if request["packages"]:
+        wanted = named(request["packages"])
         pins = "".join(f"{line}\n" for line in bare.values() if "==" in line)
         write("/tmp/pins.txt", pins)
         try:
@@ -79,17 +86,25 @@ def resolve(request: dict[str, Any]) -> dict[str, str]:
             if not pins:
                 raise
             # Nor would pip mind a misfit: what is installed without dependencies is not asked whether it fits.
-            packages = lacking(request, request["packages"], options)
-    lines = "".join(f"{line}\n" for _, line in sorted({**packages, **bare}.items()))
-    form = ["--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--no-deps", "--python", sys.executable]
-    lock = uv(request, ["pip", "compile", *form, *request["index"], "-"], given=lines) if lines else ""
-    return {"lock": lock, "python": version()}
+            packages = lacking(request, wanted, options)
+    return {"lock": locked(request, {**packages, **bare}), "python": version()}
 
 
-def lacking(request: dict[str, Any], packages: list[str], options: list[str], *, told: bool = True) -> dict[str, str]:
-    """Name → pin of each package that pip would install beside what the image holds."""
+def exported(request: dict[str, Any], project: str) -> str:
+    """What a uv.lock pins, taken as it is."""
+    form = ["--quiet", "--no-header", "--no-annotate", "--format", "requirements.txt"]
+    selection = ["--frozen", "--no-default-groups", "--no-emit-workspace", "--python", sys.executable]
+    return uv(request, ["export", *form, *selection, "--project", project])
+
+
+def named(packages: list[str]) -> list[str]:
     write("/tmp/requirements.txt", "".join(f"{each}\n" for each in packages))
-    flags = ["--dry-run", "--break-system-packages", "--python", sys.executable, "-r", "/tmp/requirements.txt"]
+    return ["-r", "/tmp/requirements.txt"]
+
+
+def lacking(request: dict[str, Any], wanted: list[str], options: list[str], *, told: bool = True) -> dict[str, str]:
+    """Name → pin of each package that pip would install beside what the image holds."""
+    flags = ["--dry-run", "--break-system-packages", "--python", sys.executable, *wanted]
     found: dict[str, str] = {}
     for line in uv(request, ["pip", "install", *flags, *options], words=True, told=told).splitlines():
         plan = _PLANNED.match(line)
@@ -98,6 +113,13 @@ def lacking(request: dict[str, Any], packages: list[str], options: list[str], *,
             pin = f"{plan['name']} @ {place}" if place else f"{plan['name']}=={plan['version']}"
             found[re.sub(r"[-_.]+", "-", plan["name"]).lower()] = pin
     return found
+
+
+def locked(request: dict[str, Any], pins: dict[str, str]) -> str:
+    """With hashes, which later installations are held to."""
+    lines = "".join(f"{pins[name]}\n" for name in sorted(pins))
+    form = ["--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--no-deps", "--python", sys.executable]
+    return uv(request, ["pip", "compile", *form, *request["index"], "-"], given=lines) if lines else ""
 
 
 def install(request: dict[str, Any]) -> dict[str, str]:
@@ -112,6 +134,10 @@ def install(request: dict[str, Any]) -> dict[str, str]:
         flags = ["--no-deps", "--python", f"{place}/bin/python", "-r", request["requirements"], "--link-mode", "copy"]
         flags += ["--compile-bytecode"] if request["compile"] else []
         uv(request, ["pip", "install", *flags, *request["index"]], shown=True)
+    if request["project"]:
+        shutil.copytree(request["project"], "/tmp/project", symlinks=True)  # a build writes beside the sources
+        flags = ["--no-deps", "--python", f"{place}/bin/python", "--link-mode", "copy", *request["index"]]
+        uv(request, ["pip", "install", *flags, "/tmp/project"], shown=True)
     return {"python": version()}
 
 

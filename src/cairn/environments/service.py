@@ -21,16 +21,19 @@ from cairn.environments.command_shape import DSL_MODULE, Containerized, Install,
 from cairn.environments.holding import Holding
 from cairn.environments.identities import identity
 from cairn.environments.images import container_of, target_of
-from cairn.environments.projects import read_project
+from cairn.environments.projects import Project, read_project
 from cairn.environments.specification import BesideSpec, HostSpec, ImageSpec, ProjectSpec, UvSpec
 from cairn.environments.uv_command import Progress
 from cairn.errors import ConfigurationError, NoContainerEngine, UnsupportedFeature
 from cairn.spec.package_words import PackageRun, read_package_words
-from cairn.spec.types import ContainerSpec
+from cairn.spec.types import ContainerSpec, JobSpec
 
 if TYPE_CHECKING:
+    from cairn.domain.clock import Clock
     from cairn.environments.elsewhere import Portability
     from cairn.environments.image_environments import ImageEnvironments
+    from cairn.environments.image_service import ImageRecords, ImageService
+    from cairn.environments.specification import ImageFacts
 
 
 class UvEnvironments:
@@ -78,6 +81,8 @@ class UvEnvironments:
     ) -> EnvironmentPlan:
         shape = recognise(container.command, container.args)
         inside = container_of(container.image, images, executor)
+        if inside is not None and container.job is not None:
+            self._check_network(component, container.job)
         run = read_package_words(container.command, container.args) if shape is None else None
         if run is not None:
             return self._plan_packages(component, container, run, images, inside, strict=strict, in_place=in_place)
@@ -176,6 +181,35 @@ class UvEnvironments:
         spec = self.specification(version, Install(packages=tuple(packages)))
         return self._find_built(spec.key) or self._build_and_hold(spec, progress)
 
+    def image_service(self, records: ImageRecords, clock: Clock) -> ImageService:
+        from cairn.environments.image_service import ImageService
+
+        return ImageService(
+            records,
+            clock,
+            self._docker,
+            lambda directory: snapshots.take(directory, self.catalogue.snapshots)[0],
+            self._install_project,
+            lambda: self.settings.default_python or interpreters.default_version(),
+        )
+
+    def _install_project(
+        self, snapshot: Path, project: Project, facts: ImageFacts, progress: Progress | None
+    ) -> Environment:
+        """A project's packages, and itself, for an image that is made of both."""
+        from cairn.environments.image_making import ENVIRONMENT
+
+        base = self.specification("", Install())
+        uv = msgspec.structs.replace(
+            base,
+            inputs=base.inputs + project.inputs,
+            project=str(snapshot),
+            project_file=project.file,
+            project_package=snapshot.name if project.is_package else "",
+            place=ENVIRONMENT,
+        )
+        return self.in_images.build(ImageSpec(facts.name, facts, packages=uv), facts.name, progress)
+
     def portability(self, container: ContainerSpec, images: Sequence[tuple[str, str]]) -> Portability:
         """What of a step holds on this machine only. Builds nothing."""
         from cairn.environments import elsewhere
@@ -239,6 +273,16 @@ class UvEnvironments:
         return EnvironmentPlan(
             component, spec, None, warnings, command=("sh", "-ec", shape.program, shape.source, *shape.arguments)
         )
+
+    def _check_network(self, component: str, job: JobSpec) -> None:
+        """Replicas find one another at addresses of this machine. Raises UnsupportedFeature."""
+        network, replicas = self._docker.network, sum(pool.replicas for pool in job.pools)
+        if replicas > 1 and network != "host":
+            raise UnsupportedFeature(
+                f"its {replicas} replicas meet on this machine's own addresses, and [docker] network is {network!r}",
+                place=component,
+                remedy='set network = "host" in [docker], or run one replica',
+            )
 
     def _plan_packages(
         self,

@@ -38,6 +38,7 @@ class UvSpec(msgspec.Struct, frozen=True):
     editable: bool = False
     variables: tuple[tuple[str, str], ...] = ()  # the step's own, for `$NAME` in index URLs; not in the key
     image: str = ""  # id of the image that its packages are added to, for the image's own Python: `python` is ""
+    place: str = ""  # where it is in the image's containers; "": where lightweight components expect it
 
     @property
     def key(self) -> str:
@@ -98,6 +99,6 @@ def _key(spec: UvSpec) -> str:
         without_credentials(spec.index_url), tuple(map(without_credentials, spec.extra_index_urls)),
         tuple(map(without_credentials, spec.find_links)),
         spec.prerelease, spec.exclude_newer, spec.inputs, spec.offline, spec.project_file, spec.project_package,
-        spec.project if spec.editable else "", *([spec.image] if spec.image else []),
+        spec.project if spec.editable else "", *([spec.image, spec.place] if spec.image else []),
     )  # fmt: skip
     return xxhash.xxh3_128_hexdigest(msgspec.json.encode(parts))
