@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from training_packages import OBJECT, package, sdist, wheel
 from worker_pools import HOST
 
 from cairn.domain.runs import ImageMapping, Run, RunSettings
@@ -17,18 +16,6 @@ from cairn.domain.states import RunState
 from cairn.errors import InputRefused, NoContainerEngine
 from cairn.wiring import Cairn
 
-TASK = """
-import os, sys
-from trainer import VERSION
-try:
-    import six
-except ImportError:
-    six = None
-print(VERSION, sys.argv[1:], six is not None and six.__version__, os.environ.get("RANK"), flush=True)
-"""
-SETUP = "from setuptools import setup; setup(name='trainer', version='0.1', packages=['trainer'], install_requires={})"
-OBJECT = "aiplatform-2026-01-02-03:04:05.678-trainer-0.1.tar.gz"
-PREBUILT = "us-docker.pkg.dev/vertex-ai/training/scikit-learn-cpu.1-0.py310:latest"
 RunJob = Callable[..., Run]
 Said = Callable[[Run], dict[str, str]]
 
@@ -38,35 +25,6 @@ def bucket(cairn: Cairn) -> Path:
     path = Path(cairn.home.root, "buckets/gs/stage")
     path.mkdir(parents=True)
     return path
-
-
-def sdist(path: Path, *, version: str = "one", requires: str = "[]") -> None:
-    files = {
-        "setup.py": SETUP.format(requires),
-        "trainer/__init__.py": f"VERSION = {version!r}\n",
-        "trainer/task.py": TASK,
-        "PKG-INFO": "Metadata-Version: 2.1\nName: trainer\nVersion: 0.1\n",
-    }
-    with tarfile.open(path, "w:gz") as archive:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(f"trainer-0.1/{name}")
-            entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text.encode()))
-
-
-def wheel(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("trainer/__init__.py", "VERSION = 'wheel'\n")
-        archive.writestr("trainer/task.py", TASK)
-        info = "trainer-0.1.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: trainer\nVersion: 0.1\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
-
-
-def package(uri: str = f"gs://stage/{OBJECT}", replicas: int = 1, image: str = PREBUILT) -> dict[str, Any]:
-    spec = {"executorImageUri": image, "packageUris": [uri], "pythonModule": "trainer.task", "args": ["--a", "b c"]}
-    return {"replicaCount": replicas, "machineSpec": {"machineType": "e2-micro"}, "pythonPackageSpec": spec}
 
 
 def from_local_script(image: str = "example.com/trainer:1") -> dict[str, Any]:
