@@ -99,8 +99,9 @@ class Engine:
         if run.uid in self.machines:  # asked for twice: the fence is the new one's
             self._drop(self.machines[run.uid], FenceLost("it was taken up anew", place=run.uid))
             del self.lost[run.uid]
+        if not self.machines:  # others' leases are due when they were, however many runs come
+            self._next_renewal = self.services.clock.monotonic() + LEASE_SECONDS / 3
         self.machines[run.uid] = machine
-        self._next_renewal = self.services.clock.monotonic() + LEASE_SECONDS / 3
         try:
             machine.begin(renewed=renewed)
         except Exception:

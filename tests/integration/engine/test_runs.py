@@ -20,6 +20,7 @@ from cairn.domain.runs import ImageMapping, Run, RunSettings, Submission
 from cairn.domain.states import RunState
 from cairn.engine.loop import Engine
 from cairn.engine.machine import RunMachine
+from cairn.engine.ports import Owner
 from cairn.errors import InputRefused
 from cairn.spec.load import load_text
 from cairn.spec.types import Pipeline
@@ -218,3 +219,22 @@ def _leases(cairn: Cairn) -> list[tuple[str, str]]:
         for attempt in cairn.records.attempts(run.uid)
         if not attempt.state.terminal
     ]
+
+
+def test_a_run_stays_with_its_engine_however_many_others_come(cairn: Cairn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trials of a tuning job, say, which begin more often than leases are renewed."""
+    monkeypatch.setattr("cairn.engine.loop.LEASE_SECONDS", 0.6)
+    long, short = pipeline("long", "sleep 60"), pipeline("short", "true")
+    engine = cairn.engine()
+    kept = submit(cairn, long)
+    cairn.runs.take(engine, kept)
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        cairn.runs.take(engine, submit(cairn, short))
+        engine.turn(0.05)
+    other = Owner(os.getpid(), 1, "another boot", "")
+    with pytest.raises(InputRefused, match="is being run by"):
+        cairn.records.claim(kept.uid, other, lease_seconds=1)
+    engine.cancel(kept.uid, kill=True)
+    finish(engine)
+    engine.close()
