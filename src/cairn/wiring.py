@@ -379,7 +379,8 @@ class Cairn:
 
         directory = self.home.tensorboards / "exported" / run_id("/".join((where.project, where.location, *path)))
         names = export(self.tensorboards, path, where, directory)
-        return {name: str(directory / name) for name in names}
+        tops = dict.fromkeys(name.partition("/")[0] for name in names)
+        return {top: str(directory / top) for top in tops}
 
     @cached_property
     def _blobs(self) -> ObjectBlobs:

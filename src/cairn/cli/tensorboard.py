@@ -224,7 +224,12 @@ def _serve(cairn: Cairn, target: str, project: str, location: str, *, port: int,
     scratch = tempfile.mkdtemp(prefix="cairn-tensorboard-")  # goes with the process, however this one ends
     arguments = program_of(str(port), "", logs.get("") or _linked(scratch, logs), scratch)
     process = subprocess.Popen(
-        [python, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment_of(scratch)
+        [python, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment_of(scratch),
+        start_new_session=True,
     )
     try:
         assert process.stdout is not None
@@ -246,10 +251,8 @@ def _serve(cairn: Cairn, target: str, project: str, location: str, *, port: int,
 
 
 def _linked(scratch: str, logs: dict[str, str]) -> str:
+    from cairn.tensorboards.viewing import link
+
     root = os.path.join(scratch, "logs")
-    os.makedirs(root)
-    for name, directory in logs.items():
-        place = os.path.join(root, name)
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        os.symlink(directory, place)
+    link(root, logs)
     return root

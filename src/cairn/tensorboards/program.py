@@ -40,7 +40,8 @@ def main() -> None:
 
         def get_url(self) -> str:
             # TensorBoard keeps a record of its port, and wants a number also of a socket
-            return f"http://127.0.0.1:{self._server.server_port or 1}{prefix}/"
+            port = 1 if listen.startswith("unix://") else self._server.server_port
+            return f"http://127.0.0.1:{port}{prefix}/"
 
         def print_serving_message(self) -> None:
             """`ready` is enough."""

@@ -26,6 +26,20 @@ def program_of(listen: str, prefix: str, logs: str, scratch: str) -> list[str]:
     return ["-I", "-u", str(PROGRAM), listen, prefix, logs, scratch]
 
 
+def link(root: str, logs: Mapping[str, str]) -> None:
+    """A directory of links, side by side: one below another's would be written into that one's directory."""
+    os.makedirs(root, exist_ok=True)
+    for name, directory in logs.items():
+        flat = name.replace("/", ".").strip(".") or "logs"
+        for place in (os.path.join(root, flat if at == 1 else f"{flat}-{at}") for at in range(1, 1000)):
+            try:
+                os.symlink(directory, place)
+            except FileExistsError:
+                if os.readlink(place) != directory:
+                    continue
+            break
+
+
 class Viewer:
     """One process, on its way or there. Threads: any."""
 
@@ -44,11 +58,7 @@ class Viewer:
 
     def link(self, logs: Mapping[str, str]) -> None:
         """Show these directories, by the name that each has there."""
-        for name, directory in logs.items():
-            place = os.path.join(self.logs, name)
-            if not os.path.lexists(place):
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                os.symlink(directory, place)
+        link(self.logs, logs)
 
     def run(self, python: Callable[[], str]) -> None:
         """Start it, and return when it answers or has failed. `python` may take minutes: it builds an environment."""
