@@ -43,7 +43,8 @@ _MACHINE = {
 }
 _READ = {
     "job": {"displayName", "jobSpec", "encryptionSpec", *_JOB},
-    "spec": {"workerPoolSpecs", "scheduling", "baseOutputDirectory", "tensorboard", "experiment", "experimentRun", *_SPEC},
+    "spec": {"workerPoolSpecs", "scheduling", "baseOutputDirectory", "tensorboard", "experiment", "experimentRun",
+             *_SPEC},
     "scheduling": {"timeout", "restartJobOnWorkerRestart", "strategy", "maxWaitDuration", "disableRetries"},
     "pool": {"containerSpec", "pythonPackageSpec", "machineSpec", "replicaCount", "diskSpec", "nfsMounts",
              "lustreMounts"},
