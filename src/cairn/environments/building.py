@@ -165,10 +165,10 @@ def uv_cache(root: Path, cache: Path) -> Path:
 
 def describe(spec: UvSpec) -> str:
     """`python 3.11: pandas, kfp==2.14.3`."""
-    if spec.project_file or spec.project_package:
-        return f"python {spec.python}: {spec.project}/{spec.project_file or 'pyproject.toml'}"
-    named = [redact(each) for each in (*spec.packages, *spec.bare) if not each.startswith("typing-extensions")]
     python = f"python {spec.python}" if spec.python else "its python"  # an image's
+    if spec.project_file or spec.project_package:
+        return f"{python}: {spec.project}/{spec.project_file or 'pyproject.toml'}"
+    named = [redact(each) for each in (*spec.packages, *spec.bare) if not each.startswith("typing-extensions")]
     return f"{python}: {', '.join(named)}" if named else python
 
 

@@ -13,6 +13,7 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,14 @@ _TOLD_LINES = 20
 
 def dockerfile_of(request: ImageBuild) -> Path | None:
     """None for a directory whose image is made of its project. Raises InputRefused."""
-    root = Path(request.directory)
+    root = Path(request.directory).absolute()
     if not root.is_dir():
         raise InputRefused("there is no such directory", place=request.directory)
     if request.dockerfile:
         found = next((path for path in (root / request.dockerfile, Path(request.dockerfile)) if path.is_file()), None)
         if found is None:
             raise InputRefused("there is no such Dockerfile", place=request.dockerfile)
-        return found.absolute()
+        return found.resolve()
     return next((root / name for name in DOCKERFILES if (root / name).is_file()), None)
 
 
@@ -106,7 +107,7 @@ def _build(socket: str, tag: str, network: str, progress: Progress, options: dic
         progress(line)
 
     try:
-        with docker.DockerClient(base_url=f"unix://{socket}", timeout=3600) as client:
+        with closing(docker.DockerClient(base_url=f"unix://{socket}", timeout=3600)) as client:
             answers = client.api.build(tag=tag, rm=True, forcerm=True, decode=True, network_mode=network, **options)
             tell(answers, say)
     except (DockerException, OSError, Refused) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 import docker
@@ -19,7 +20,7 @@ def pull(socket: str, name: str, progress: Progress | None = None) -> None:
         progress(f"Fetching image {name}")
     repository, tag = split_tag(name)
     try:
-        with docker.DockerClient(base_url=f"unix://{socket}", timeout=600) as client:
+        with closing(docker.DockerClient(base_url=f"unix://{socket}", timeout=600)) as client:
             tell(client.api.pull(repository, tag=tag, stream=True, decode=True), progress)
     except (DockerException, OSError, Refused) as error:
         raise EnvironmentBuildError(
@@ -77,7 +78,7 @@ def push(socket: str, name: str, progress: Progress | None = None) -> None:
     """Raises EnvironmentBuildError with the words of the engine or the registry."""
     repository, tag = split_tag(name)
     try:
-        with docker.DockerClient(base_url=f"unix://{socket}", timeout=600) as client:
+        with closing(docker.DockerClient(base_url=f"unix://{socket}", timeout=600)) as client:
             tell(client.api.push(repository, tag=tag, stream=True, decode=True), progress)
     except (DockerException, OSError, Refused) as error:
         raise EnvironmentBuildError(
