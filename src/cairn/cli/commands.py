@@ -58,6 +58,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
         "submit": ("cairn.cli.submit:submit", "Run a pipeline on Vertex AI, Kubeflow Pipelines or another Cairn."),
         "runs": ("cairn.cli.runs:runs", "Look at runs, end them, take them up again."),
         "jobs": ("cairn.cli.jobs:jobs", "Training jobs: several replicas, Python packages, machines."),
+        "studies": ("cairn.cli.studies:studies", "What tuning jobs have tried: trials, plots, the best parameters."),
         "serve": ("cairn.cli.serving:serve", "Serve this home to Vertex AI, Kubeflow and storage clients."),
         "exec": ("cairn.cli.pointing:execute", "Run a command with its Google and Kubeflow clients pointed here."),
         "env": ("cairn.cli.pointing:environment", "Print what points clients here, for a shell to evaluate."),
