@@ -16,6 +16,7 @@ from cairn.tuning.types import Condition, Parameter, ParameterKind, Scale, Study
 MAX_DISCRETE = 1000
 MAX_DEPTH = 16
 _NEAR = 1e-10  # discrete values closer than this are the same
+_EXACT = 1 << 53
 _SPACE = re.compile(r"\s")
 _SCALES = {0: "SCALE_TYPE_UNSPECIFIED", 1: Scale.LINEAR, 2: Scale.LOG, 3: Scale.REVERSE_LOG}
 _KINDS = {
@@ -94,6 +95,9 @@ def _bounded(parameter: Parameter, fields: Fields) -> Parameter:
         raise fields.refuse(f"minValue {low} is above maxValue {high}")
     if high - low == float("inf"):
         raise fields.refuse(f"from {low} to {high} is too far")
+    if parameter.kind is ParameterKind.INTEGER and max(-low, high) > _EXACT:
+        name = "maxValue" if high > _EXACT else "minValue"
+        raise fields.refuse("a trial's values are doubles, which are exact up to 2^53", name)
     if default is not None and not low <= default <= high:
         raise fields.refuse(f"{default} is not between {low} and {high}", "defaultValue")
     return _with(parameter, low=low, high=high, default=default)

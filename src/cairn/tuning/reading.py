@@ -115,9 +115,12 @@ def integer(value: Any, place: str) -> int:
     if isinstance(value, str) and re.fullmatch("-?[0-9]{1,19}", value, re.ASCII):
         value = int(value)
     found = number(value, place)
-    if found != int(found) or not -(1 << 63) <= int(value) < 1 << 63:
+    exact = value if isinstance(value, int) else int(found)
+    if found != exact and not isinstance(value, int):
         raise InputRefused(f"{value!r} is no integer", place=place)
-    return int(value)
+    if not -(1 << 63) <= exact < 1 << 63:
+        raise InputRefused(f"{value!r} is no integer of 64 bits", place=place)
+    return exact
 
 
 def duration(value: Any, place: str) -> int:

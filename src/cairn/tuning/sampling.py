@@ -77,6 +77,13 @@ class Sampler:
 
     def ask(self, fixed: Mapping[str, Value]) -> Asked:
         """Values for every parameter that is there, those of `fixed` (by the parameter's key) as they are."""
+        import numpy as np
+
+        # In spaces of many millions of integers the estimator's densities come to nothing, and NumPy says so.
+        with np.errstate(all="ignore"):
+            return self._ask(fixed)
+
+    def _ask(self, fixed: Mapping[str, Value]) -> Asked:
         if fixed:
             given = {one.key: self._inside(one, fixed[one.key]) for one in every(self._spec) if one.key in fixed}
             self._study.enqueue_trial(given)
@@ -183,8 +190,8 @@ class Sampler:
             return trial.suggest_int(parameter.key, 0, len(parameter.values) - 1)
         log = parameter.scale is not Scale.LINEAR
         if parameter.kind is ParameterKind.INTEGER:
-            return trial.suggest_int(parameter.key, int(parameter.low), int(parameter.high), log=log)
-        return trial.suggest_float(parameter.key, parameter.low, parameter.high, log=log)
+            return int(trial.suggest_int(parameter.key, int(parameter.low), int(parameter.high), log=log))
+        return float(trial.suggest_float(parameter.key, parameter.low, parameter.high, log=log))
 
     def _inside(self, parameter: Parameter, value: Value) -> Any:
         """As Optuna holds it. The reverse logarithmic scale is the logarithmic one, mirrored."""

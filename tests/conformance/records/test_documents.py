@@ -138,3 +138,35 @@ def test_a_run_is_archived_whoever_writes_it(records):
     assert records.last_run_times(["e", "nothing"]) == {"e": 7}
     with pytest.raises(NotFound):
         records.archive_run("nothing", archived=True)
+
+
+def test_several_changes_are_one_transaction(records):
+    kept, gone = records.create_document(a_document("kept")), records.create_document(a_document("gone", parent="up"))
+    after = replace(kept, state="x", update_time=5)
+    records.change_documents(create=[a_document("new")], replace=[(after, kept.etag)], delete=[gone])
+    assert records.document("noun", "kept", project="p").state == "x"
+    assert records.document("noun", "new", project="p").update_time == 1
+    with pytest.raises(NotFound):
+        records.document("noun", "gone", project="p", parent="up")
+    for bad, error in (
+        ({"replace": [(after, kept.etag)]}, Conflict),
+        ({"create": [a_document("new")]}, AlreadyExists),
+        ({"delete": [gone]}, NotFound),
+    ):
+        changes = {"create": [a_document("none")], **bad}
+        changes["create"] = [a_document("none"), *bad.get("create", [])]
+        with pytest.raises(error):
+            records.change_documents(**changes)
+        with pytest.raises(NotFound):
+            records.document("noun", "none", project="p")
+
+
+def test_what_has_changed_since_is_found_under_its_parent(records):
+    for number in (3, 1, 2):
+        records.create_document(a_document(str(number), parent="up", update_time=number, labels={"n": str(number)}))
+    records.create_document(a_document("4", parent="other", update_time=9))
+    records.create_document(a_document("5", parent="up", update_time=9, project="q"))
+    found = records.changed_documents("noun", "up", 1, project="p", location="local")
+    assert ids(found) == ["2", "3"] and found[0].labels == {"n": "2"}
+    assert ids(records.changed_documents("noun", "up", -1, project="p", location="local")) == ["1", "2", "3"]
+    assert records.changed_documents("noun", "up", 3, project="p", location="local") == []

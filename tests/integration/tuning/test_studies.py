@@ -14,6 +14,7 @@ from cairn.domain.clock import SystemClock
 from cairn.domain.resources import Capacity
 from cairn.errors import AlreadyExists, InputRefused, NotFound, WrongState
 from cairn.records import open_records
+from cairn.tuning.parameters import check_values
 from cairn.tuning.service import StudyService
 from cairn.tuning.types import Measurement, Study, StudyState, TrialState
 
@@ -157,6 +158,37 @@ def test_values_lie_in_their_space(service, study_of):
         assert ("drop" in values) == (values["model"] == "net")
     recorded = [trial.parameters for trial in service.trials(study)]
     assert all(type(one["units"]) is int and type(one.get("drop", 0.0)) is float for one in recorded)
+
+
+def bounded(kind, low, high, **more):
+    return [{"parameterId": "x", f"{kind}ValueSpec": {"minValue": low, "maxValue": high}, **more}]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        bounded("integer", -(2**53), 2**53),
+        bounded("integer", 1, 2**53, scaleType=2),
+        bounded("integer", 1, 2**53, scaleType=3),
+        bounded("double", 1e-300, 1e300, scaleType=2),
+        bounded("double", -1e300, 1e300),
+        bounded("double", 1, math.nextafter(1, 2)),
+        bounded("double", 2, 2, scaleType=3),
+        [{"parameterId": "x", "discreteValueSpec": {"values": [4]}}],
+        [{"parameterId": "x", "categoricalValueSpec": {"values": ["", "\n"]}}],
+    ],
+)
+def test_odd_spaces_are_searched_without_a_word(opened, study_of, parameters):
+    study = study_of(parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        service = opened()
+        for number in range(14):
+            if number == 7:
+                service = opened()
+            [trial] = service.suggest(study, 1).trials
+            check_values(service.spec(study), trial.parameters, "trial", partial=False)
+            service.complete(trial, Measurement({"loss": number % 5 * 1e300}))
 
 
 def test_several_objectives(service, study_of):

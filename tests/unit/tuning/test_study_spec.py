@@ -134,6 +134,12 @@ REFUSED = [
         {"parameters": [{"parameterId": "x", "discreteValueSpec": {"values": range(1001)}}]},
         "values: there are more than",
     ),
+    (
+        {"parameters": [{"parameterId": "x", "integerValueSpec": {"maxValue": 2**53 + 1}}]},
+        "maxValue: a trial's values are",
+    ),
+    ({"parameters": [{"parameterId": "x", "integerValueSpec": {"maxValue": 2**63}}]}, "is no integer of 64 bits"),
+    ({"parameters": [{"parameterId": "x", "integerValueSpec": {"maxValue": "1e1.5"}}]}, "'1e1.5' is no number"),
     ({"parameters": [{"parameterId": "x", "integerValueSpec": {"minValue": 1.5}}]}, "minValue: 1.5 is no integer"),
     (
         {"parameters": [{"parameterId": "x", "integerValueSpec": {"maxValue": 3, "defaultValue": 4}}]},
