@@ -60,6 +60,15 @@ def test_a_job_runs_and_is_told_back_as_it_was_given(shared_server, create, ende
     assert "error" not in job and "webAccessUris" not in job
 
 
+def test_what_has_no_effect_here_is_warned_about(shared_server):
+    told = {"network": "projects/1/global/networks/n", "enableWebAccess": True, "persistentResourceId": "held"}
+    answer = shared_server.post(JOBS, job_of("true", **told))
+    assert answer.status == 200
+    warning = answer.headers["x-cairn-warnings"]
+    assert all(word in warning for word in ("the network", "web access", "the persistent resource")), warning
+    assert {name: answer.json["jobSpec"][name] for name in told} == told
+
+
 def test_a_job_that_fails_says_how(create, ended):
     job = ended(create(job_of("echo last words; exit 7"))["name"])
     assert job["state"] == "JOB_STATE_FAILED"

@@ -108,6 +108,32 @@ def test_a_tuning_job_is_cancelled_with_its_trials(shared_server, create, ended)
     assert {state_of(shared_server, job) for job in jobs} == {"JOB_STATE_CANCELLED"}
 
 
+def test_a_server_that_is_killed_loses_neither_a_job_nor_a_trial(serve, tmp_path):
+    home = tmp_path / "home"
+    first = serve(home)
+    pool = {"containerSpec": {"imageUri": "i", "command": ["sh", "-c", "sleep 2; echo survived"]}}
+    given = {"displayName": "kept", "jobSpec": {"workerPoolSpecs": [pool]}}
+    custom = first.post(f"/v1/{PLACE}/customJobs", given, requestId="kept").json["name"]
+    tuned = first.post(JOBS, job_of(f"sleep 1; {REPORT}", trials=4, parallel=2)).json["name"]
+    until = time.monotonic() + 30
+    while len(first.get(f"/v1/{tuned}").json.get("trials", [])) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    first.kill()
+    second = serve(home)
+    assert second.post(f"/v1/{PLACE}/customJobs", given, requestId="kept").json["name"] == custom
+    found = {}
+    while any(found.get(name, {}).get("state") not in ENDED for name in (custom, tuned)) and time.monotonic() < until:
+        found = {name: second.get(f"/v1/{name}").json for name in (custom, tuned)}
+        time.sleep(0.05)
+    assert {job["state"] for job in found.values()} == {"JOB_STATE_SUCCEEDED"}
+    assert second.get(f"/cairn/v1/runs/{custom.rpartition('/')[2]}/logs").content == b"survived\n"
+    trials = found[tuned]["trials"]
+    assert [(trial["id"], trial["state"]) for trial in trials] == [(str(id_), "SUCCEEDED") for id_ in range(1, 5)]
+    for trial in trials:
+        job = second.get(f"/cairn/v1/runs/{trial['customJob'].rpartition('/')[2]}/logs", attempt="all")
+        assert job.content.decode() == f"trial {trial['id']}\n"
+
+
 def state_of(server, name):
     return server.get(f"/v1/{name}").json["state"]
 
