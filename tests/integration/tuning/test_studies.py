@@ -43,17 +43,22 @@ def loss(values):
 
 
 @pytest.fixture
-def opened(tmp_path):
+def opened(tmp_path, request):
     """`opened()`: a service of a process of its own, as it were, over the same records."""
+    postgres = getattr(request, "param", "") == "postgres"
+    location = request.getfixturevalue("postgres_url") if postgres else tmp_path / "studies.db"
     made = []
 
     def open_() -> StudyService:
-        made.append(open_records(tmp_path / "studies.db", capacity=Capacity(1000, 1 << 30, 0)))
+        made.append(open_records(location, capacity=Capacity(1000, 1 << 30, 0)))
         return StudyService(made[-1], SystemClock())
 
     yield open_
     for records in made:
         records.close()
+
+
+in_both_databases = pytest.mark.parametrize("opened", ["sqlite", "postgres"], indirect=True)
 
 
 @pytest.fixture
@@ -117,6 +122,7 @@ def test_a_service_that_comes_back_decides_as_if_it_had_never_been_away(opened, 
     assert whole == broken
 
 
+@in_both_databases
 def test_trials_under_way_are_known_to_a_service_that_comes_back(opened, study_of):
     def parallel(study, service_of):
         tried, waiting = [], []
@@ -435,6 +441,7 @@ def test_a_request_makes_one_study(service):
     assert service.create(Study(message, display_name="job", request_id="r2")).id != one.id
 
 
+@in_both_databases
 def test_a_deleted_study_leaves_nothing(service, study_of):
     study = study_of()
     run(service, study, 3)
@@ -447,6 +454,7 @@ def test_a_deleted_study_leaves_nothing(service, study_of):
     assert study_of().id != study.id
 
 
+@in_both_databases
 def test_processes_that_share_a_study_record_each_trial_once(opened, study_of):
     study = study_of()
     failures = []
@@ -474,6 +482,7 @@ def test_processes_that_share_a_study_record_each_trial_once(opened, study_of):
     assert sorted(sum(t.client_id == f"client {n}" for t in trials) for n in range(4)) == [8] * 4
 
 
+@in_both_databases
 def test_of_two_that_complete_a_trial_one_does(opened, study_of):
     study = study_of()
     outcomes: list[str] = []
