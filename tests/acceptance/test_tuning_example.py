@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "tuning"
 REQUIREMENTS = (EXAMPLE / "requirements.txt").read_text().split()
+IMAGE = "europe-docker.pkg.dev/demo/digits/trainer:1.0.0"
 TEST_IMAGES = 450  # a quarter of the 1,797
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -129,3 +130,21 @@ def test_vertex_ais_client_finds_the_same(example: Example, ran: dict[str, Any])
     assert ast.literal_eval(told["parameters"]) == ran["outputs"]["parameters"]
     assert ast.literal_eval(told["scores"]) == ran["outputs"]["scores"]
     assert "verdict: accept" in said
+
+
+def test_containers_come_to_the_same(
+    example: Example, ran: dict[str, Any], container_engine: Any, tmp_path: Path
+) -> None:
+    """Every step in its image; the trainer's is built from its folder."""
+    engine = container_engine
+    engine.api.call("POST", f"/images/{engine.image_id}/tag", repo="python", tag="3.11")  # what lightweight steps name
+    within = Example(example.folder, example.python, tmp_path / "home", {"DOCKER_HOST": f"unix://{engine.socket}"})
+    within.cairn("images", "build", "trainer", "--tag", IMAGE, "--base", engine.image)
+    try:
+        found = within.read("run", "pipeline.py", "--executor", "docker")
+        assert found["outputs"] == ran["outputs"]
+        metrics = [one.artifact(run["run_id"], "collect", "metrics") for one, run in ((example, ran), (within, found))]
+        assert metrics[0]["metadata"] == metrics[1]["metadata"]
+        assert engine.api.list(f"cairn.home={within.home}") == []
+    finally:
+        within.cairn("stop")
