@@ -1,4 +1,4 @@
-"""Training and tuning jobs through the real clients, unmodified: what the scripts ask and what the jobs have written."""
+"""Training and tuning jobs through the real clients, unmodified: what they are told, and what the jobs have written."""
 
 import pytest
 
@@ -10,7 +10,8 @@ CONFIGURATION = """\
 "us-docker.pkg.dev/vertex-ai/*" = "host"
 """
 JOBS = {
-    "CustomJob of a container", "CustomJob of several replicas", "failure", "submit, list, cancel, delete",
+    "CustomJob of a container", "CustomJob of several replicas", "CustomJob with a TensorBoard",
+    "failure, time-out", "submit, list, cancel, delete",
     "CustomJob.from_local_script", "CustomTrainingJob", "CustomContainerTrainingJob", "CustomPythonPackageTrainingJob",
     "training jobs: failure, get, list, cancel, delete, upload",
 }  # fmt: skip

@@ -91,13 +91,29 @@ found = log_text(several)
 assert found.count("'type': 'workerpool0'") == 1 and found.count("'type': 'workerpool1'") == 2, found
 passed("CustomJob of several replicas")
 
+# a TensorBoard, for which the client wants a service account
+board = aiplatform.Tensorboard.create(display_name=suite)
+watched = aiplatform.CustomJob(
+    "watched " + suite,
+    [pool("echo $AIP_TENSORBOARD_RESOURCE_NAME $AIP_TENSORBOARD_LOG_DIR")],
+    base_output_dir=output + "/watched",
+    staging_bucket=STAGING,
+)
+watched.run(tensorboard=board.resource_name, service_account="runner@demo.iam.gserviceaccount.com")
+assert watched.job_spec.tensorboard == board.resource_name
+assert log_text(watched) == f"{board.resource_name} {output}/watched/logs/\n", log_text(watched)
+passed("CustomJob with a TensorBoard")
+
 # failure: what it says, and that run() raises
 failing = aiplatform.CustomJob("failing " + suite, [pool("echo last words; exit 7")], staging_bucket=STAGING)
 with raises(RuntimeError, "7"):
     failing.run()
 assert failing.state == JobState.JOB_STATE_FAILED and failing.error.code
 assert "last words" in log_text(failing)
-passed("failure")
+late = aiplatform.CustomJob("late " + suite, [pool("sleep 100")], staging_bucket=STAGING)
+with raises(RuntimeError, "code: 4"):
+    late.run(timeout=1)
+passed("failure, time-out")
 
 # submit, list, cancel, delete
 long = aiplatform.CustomJob("long " + suite, [pool("sleep 100")], staging_bucket=STAGING, labels={"suite": suite})
