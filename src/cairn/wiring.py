@@ -374,7 +374,6 @@ class Cairn:
     def experiment_logs(self, where: Where, path: tuple[str, ...]) -> dict[str, str]:
         """What a Tensorboard's experiment holds now, written as event files; as `run_logs`. Raises NotFound."""
         from cairn.tensorboards.exporting import export
-
         from cairn.tensorboards.filling import run_id
 
         directory = self.home.tensorboards / "exported" / run_id("/".join((where.project, where.location, *path)))

@@ -233,13 +233,13 @@ def _sampled(
     connection: Connection, inner: str, values: list[Any], count: int, most: int, kind: ValueKind
 ) -> list[Point]:
     """Row k of 0 … n-1 is taken where k·(m-1) passes another multiple of n-1: m rows, the first and the last too."""
-    picked = "k * ? % ? < ?" if most > 1 else "k = ? OR 0 = ? - ?"
-    gaps = [most - 1, count - 1, most - 1] if most > 1 else [count - 1, 1, 0]
+    gaps, last = most - 1, count - 1
+    picked = f"k * {gaps} - (k * {gaps}) / {last} * {last} < {gaps}" if most > 1 else f"k = {last}"
     sql = (
         "SELECT step, wall_time, value FROM (SELECT p.step, p.wall_time, p.value, "
         f"row_number() OVER (ORDER BY p.step) - 1 AS k {inner}) AS numbered WHERE {picked} ORDER BY step"
     )
-    return [_point(row, kind) for row in connection.query(sql, [*values, *gaps])]
+    return [_point(row, kind) for row in connection.query(sql, values)]
 
 
 def _page(
