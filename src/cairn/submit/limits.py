@@ -217,6 +217,9 @@ def _steps(cairn: Cairn, found: Findings, subject: Subject) -> None:
         if isinstance(component.executor, ContainerSpec):
             _portable(found, place, cairn.environments.portability(component.executor, images), kind)
             _accelerator(found, place, component.executor.resources.accelerator_type, kind)
+            for pool in component.executor.job.pools[1:] if component.executor.job else ():
+                _portable(found, place, cairn.environments.portability(pool.container, images), kind)
+                _accelerator(found, place, pool.container.resources.accelerator_type, kind)
         if isinstance(component.executor, CustomJobSpec):
             for image in _job_images(component.executor.custom_job):
                 _portable(found, place, cairn.environments.image_portability(image, images), kind)

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,17 @@ def test_a_job_of_a_file(home, tmp_path, whole):
     assert shown["job"]["jobSpec"]["baseOutputDirectory"] == {"outputUriPrefix": "gs://b/x"}
     assert os.path.isdir(home.home / "buckets/gs/b/x/model")
     assert home("jobs", "logs", "latest").out == "workerpool0-0 | 1\n"
+
+
+def test_the_job_of_the_page_runs_as_it_says(home, tmp_path):
+    page = (Path(__file__).parents[3] / "docs/jobs.md").read_text()
+    text = page.split("<!-- example: job.yaml -->\n```yaml\n")[1].partition("```")[0]
+    (tmp_path / "job.yaml").write_text(text)
+    ran = home("jobs", "run", tmp_path / "job.yaml", "--image", "acme/*=host", "--json")
+    assert ran.status == 0, ran.err
+    printed = home("jobs", "logs", "latest").out
+    assert len(printed.splitlines()) == 3
+    assert printed in page
 
 
 def test_a_job_left_to_the_background_is_followed_and_cancelled(home):
