@@ -56,7 +56,7 @@
     burst = 1000
     body_limit = "32Mi"             # of a request that is JSON; uploads of objects have their own
     drain_seconds = 10              # what requests at work have when the server ends
-    step_clients = "here"           # Google's clients in steps that a server runs: pointed at it, or untouched
+    step_clients = "here"           # Google's clients in steps: pointed at the home's server, or untouched
 
     [docker]                        # --executor docker, and --image PATTERN=docker
     socket = ""                     # unix:///PATH of the engine; empty: DOCKER_HOST, /var/run/docker.sock, Podman's
