@@ -6,6 +6,7 @@ import json
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import Place, processes_of, wait_for
@@ -29,10 +30,10 @@ for step in range(1, 5):
 """
 
 
-def tuned(place: Place, trace: Path, pause: float) -> Path:
+def tuned(place: Place, trace: Path, pause: float, image: str = "example.com/trainer:1") -> Path:
     """A pipeline of one step, as HyperparameterTuningJobRunOp compiles to."""
     container = {
-        "image_uri": "example.com/trainer:1",
+        "image_uri": image,
         "command": ["python3", "-c", PROGRAM],
         "args": [f"--trace={trace}", f"--pause={pause}"],
     }
@@ -73,6 +74,13 @@ def trials(place: Place) -> list[Trial]:
         return cairn.studies.trials(study)
 
 
+def measured(place: Place) -> int:
+    """Trials that have reported something."""
+    with place.open() as cairn:
+        found, _ = cairn.studies.page()
+        return sum(bool(trial.measurements) for study in found for trial in cairn.studies.trials(study))
+
+
 @pytest.mark.parametrize("after", [1, 4])
 def test_a_killed_tuning_job_goes_on_where_it_stood(tmp_path: Path, after: int) -> None:
     place = Place(tmp_path / "place")
@@ -98,6 +106,33 @@ def test_a_killed_tuning_job_goes_on_where_it_stood(tmp_path: Path, after: int) 
             assert trial == before[trial.id], "what had ended is as it was"
     assert started(trace) == Counter({trial.id: 1 for trial in after_all}), "trials that ran were adopted"
     check_jobs(place)
+
+
+def test_with_containers_no_container_is_left(tmp_path: Path, container_engine: Any) -> None:
+    place = Place(tmp_path / "place", {"DOCKER_HOST": f"unix://{container_engine.socket}"})
+    file = tuned(place, Path("/dev/null"), 0.15, container_engine.image)
+    running = place.start("run", str(file), "--executor", "docker", "--json")
+    wait_for(lambda: running.alive and measured(place) >= 2, 60, "trials in containers")
+    running.send(signal.SIGKILL)
+    assert running.wait().killed
+    assert container_engine.api.list(f"cairn.home={place.home}"), "trials go on under their waiters"
+    place.call("stop")
+    before = {trial.id: trial for trial in trials(place)}
+    ended = place.call("runs", "resume", "latest", "--json", mark=str(place.root))
+    assert ended.status == 0, str(ended)
+
+    found = trials(place)
+    assert [trial.id for trial in found] == [str(number + 1) for number in range(TRIALS)]
+    assert {trial.state for trial in found} == {TrialState.SUCCEEDED}
+    for trial in found:
+        assert [one.step for one in trial.measurements] == [1, 2, 3, 4], "each report once"
+        if trial.id in before:
+            assert trial.parameters == before[trial.id].parameters
+    with place.open() as cairn:
+        attempts = [attempt for job in cairn.jobs.page()[0] for attempt in cairn.records.attempts(job.uid)]
+    assert [attempt.executor for attempt in attempts] == ["docker"] * TRIALS, "trials that ran were adopted"
+    check_jobs(place)
+    assert container_engine.api.list(f"cairn.home={place.home}") == []
 
 
 def test_a_killed_tuning_job_can_be_cancelled(tmp_path: Path) -> None:
