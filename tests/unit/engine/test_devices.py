@@ -3,7 +3,7 @@
 import pytest
 
 from cairn.domain.resources import Resources
-from cairn.engine.devices import with_devices
+from cairn.engine.devices import shared_out, with_devices
 from cairn.engine.ports import Environment, ProcessSpec, StartAttempt
 
 
@@ -35,3 +35,30 @@ def test_indices_count_within_what_the_shell_sees() -> None:
 def test_what_the_step_sets_itself_stands() -> None:
     [process] = with_devices(request("nvidia.com/gpu", own={"CUDA_VISIBLE_DEVICES": ""}), (0,)).processes
     assert process.variables["CUDA_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.parametrize(
+    ("indices", "wanted", "shares"),
+    [
+        ((0, 1, 2, 3), (2, 1, 1), [[0, 1], [2], [3]]),
+        ((4, 6), (1, 1), [[4], [6]]),
+        ((0,), (1, 1), [[0], [0]]),
+        ((0, 1), (1, 1, 1), [[0], [1], [0]]),
+        ((0, 1), (4, 4), [[0, 1], [0, 1]]),
+        ((0, 1), (0, 2), [[], [0, 1]]),
+    ],
+)
+def test_devices_are_dealt_out_and_shared_where_they_are_too_few(indices, wanted, shares):
+    assert shared_out(indices, wanted) == shares
+
+
+def test_each_replica_is_told_its_own_devices():
+    replicas = [
+        ProcessSpec(
+            argv=("train",), environment=Environment("host"), replica=name, resources=Resources(accelerators=count)
+        )
+        for name, count in (("workerpool0-0", 2), ("workerpool1-0", 1), ("workerpool2-0", 0))
+    ]
+    request = StartAttempt("u", "/d", tuple(replicas), Resources(accelerators=3))
+    given = with_devices(request, (0, 1, 2)).processes
+    assert [process.variables["CUDA_VISIBLE_DEVICES"] for process in given] == ["0,1", "2", ""]
