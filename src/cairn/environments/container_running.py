@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import select
+import time
 from typing import Any
 
 from cairn.environments.redaction import redact
 from cairn.environments.uv_command import Progress
 from cairn.launcher.container_api import ContainerApi, EngineError
+
+_REMOVAL_SECONDS = 20.0  # a busy engine takes its time with a container's files
 
 
 def run_to_end(
@@ -17,8 +20,7 @@ def run_to_end(
 
     A container of the same name is one that an earlier caller has left: it is removed. Raises EngineError, EngineGone.
     """
-    _remove(api, name)
-    container = api.call("POST", "/containers/create", body, name=name)["Id"]
+    container = _create(api, name, body)
     try:
         stream = api.attach(container)
         try:
@@ -37,10 +39,23 @@ def run_to_end(
             stream.close()
         return output.decode(errors="replace"), said.end()
     finally:
-        _remove(api, container)
+        remove(api, container)
 
 
-def _remove(api: ContainerApi, container: str) -> None:
+def _create(api: ContainerApi, name: str, body: dict[str, Any]) -> str:
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while True:
+        remove(api, name)
+        try:
+            return str(api.call("POST", "/containers/create", body, name=name)["Id"])
+        except EngineError as error:
+            if error.status != 409 or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)  # the earlier one is just being removed
+
+
+def remove(api: ContainerApi, container: str) -> None:
+    """End it; one that is not there is no error. Raises EngineError, EngineGone."""
     try:
         api.call("DELETE", f"/containers/{container}", force=1, v=1)
     except EngineError as error:

@@ -6,6 +6,7 @@ and the packages that the image holds already, which stay as they are.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -26,8 +27,8 @@ from cairn.config.settings import DockerSettings, EnvironmentsSettings
 from cairn.environments.building import describe, uv_cache
 from cairn.environments.catalogue import OF_IMAGE, READY, BuiltRecord, Catalogue, replace_file
 from cairn.environments.container_images import ContainerImages
-from cairn.environments.container_running import run_to_end
-from cairn.environments.locking import exclusive
+from cairn.environments.container_running import remove, run_to_end
+from cairn.environments.locking import exclusive, open_lock, try_lock
 from cairn.environments.packaged import archives_of
 from cairn.environments.specification import ImageFacts, UvSpec
 from cairn.environments.uv_command import (
@@ -45,6 +46,7 @@ from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone
 # Where things are in the container; nothing of the image's is called so.
 ENVIRONMENT = "/cairn/environment"
 _PROJECT = "/cairn/project"
+_LOCK_LABEL = "cairn.lock"
 _UV = "/cairn/uv"
 _CACHE = "/cairn/cache"
 _OTHER_CACHES = "/cairn/caches"
@@ -189,17 +191,17 @@ class ImageBuilder:
             "User": user_of(msgspec.structs.replace(self._docker, user="auto"), socket),
             "Env": [f"{name}={value}" for name, value in passed.items()],
             "WorkingDir": "/",
-            "Labels": {"cairn.builds": spec.key},
+            "Labels": {_LOCK_LABEL: os.fspath(lock_file)},
             "HostConfig": {
                 "Mounts": mounts,
                 "NetworkMode": "host",  # the way to the index is this machine's, whatever steps may reach
-                "Init": True,
                 "AutoRemove": True,
                 "SecurityOpt": ["no-new-privileges"],
                 "Tmpfs": {"/tmp": "exec,mode=1777"},
             },
         }
         try:
+            _sweep(ContainerApi(socket))
             output, words = run_to_end(ContainerApi(socket), f"cairn-{what}-{lock_file.stem}", body, progress)
         except EngineGone as error:
             raise no_engine(socket, str(error)) from None
@@ -210,6 +212,20 @@ class ImageBuilder:
             raise EnvironmentBuildError(said, place=f"image {facts.name}", remedy=remedy_of(said))
         answer: dict[str, str] = json.loads(output)
         return answer
+
+
+def _sweep(api: ContainerApi) -> None:
+    """Remove what builders that were killed have created and never started: nobody holds the lock that it names."""
+    for left in api.list(_LOCK_LABEL):
+        if left["State"] == "running":
+            continue  # it ends by itself
+        with contextlib.suppress(OSError):  # another user's home
+            descriptor = open_lock(Path(left["Labels"][_LOCK_LABEL]))
+            try:
+                if try_lock(descriptor, shared=False):
+                    remove(api, left["Id"])
+            finally:
+                os.close(descriptor)
 
 
 def _project(spec: UvSpec) -> list[tuple[str, Path]]:

@@ -1,6 +1,5 @@
 """Real uv, real interpreters, real processes."""
 
-import os
 import shutil
 import signal
 import subprocess
