@@ -6,6 +6,7 @@ Everything is made when it is first asked for: `cairn runs list` starts no execu
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -407,7 +408,20 @@ class Cairn:
         from cairn.engine.upkeep import Upkeep
         from cairn.environments import collection
 
-        return Upkeep(self.home, self.records, self.store, upkeep, collection, self.environments.catalogue)
+        return Upkeep(self.home, self.records, self.store, upkeep, collection, self.environments.catalogue, self._parts)
+
+    def _parts(self, run: Run) -> int:
+        """Delete what a tuning job has besides its run; the bytes freed."""
+        from cairn.domain.runs import RunKind
+
+        if run.kind is not RunKind.TUNING_JOB:
+            return 0
+        from cairn.jobs.tuning_jobs import STUDY
+
+        with suppress(NotFound):  # it had not begun, or has been deleted by itself
+            study = self.studies.get(run.client.get(STUDY, ""), project=run.project, location=run.location)
+            self.studies.delete(study)
+        return self.tuning_jobs.delete_trials(run)
 
     @property
     def environment_collection(self) -> ModuleType:

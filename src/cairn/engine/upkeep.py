@@ -6,7 +6,7 @@ import gzip
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,8 @@ class Upkeep:
     stored: StoreUpkeep
     environments: EnvironmentUpkeep
     catalogue: Any
+    # What else a deleted run had (a tuning job: its trials' jobs and its study); gives the bytes freed.
+    delete_parts: Callable[[Run], int] | None = None
 
     def delete(self, run: Run) -> int:
         """Delete a run and what only it refers to; the bytes freed. Raises InputRefused while an engine runs it."""
@@ -100,7 +102,8 @@ class Upkeep:
         trees = {own, *filter(None, map(self._tree_of_deleted, gone))}
         gone += [tree for tree in trees if not referenced.touch(tree)]
         gone += [*freed.directories, f"{self.home.runs}/{run.uid}"]
-        return sum(self._remove(path) for path in gone)
+        more = self.delete_parts(run) if self.delete_parts is not None else 0
+        return more + sum(self._remove(path) for path in gone)
 
     def collect(self, *, older_than: float, environments_older_than: float, dry_run: bool = False) -> Collected:
         """Remove what nothing refers to or has not been used for so many seconds. Buckets are the user's: never."""

@@ -19,6 +19,7 @@ from cairn.domain.ids import numeric_id, random_uid
 from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, Run, RunKind, RunSettings, Submission
 from cairn.engine.runs import RunService
 from cairn.errors import CairnError, InputRefused
+from cairn.filters.tree import Comparison
 from cairn.jobs.document import field, job_pipeline
 from cairn.jobs.service import JOB, Created, JobService, display_name, labels_of
 from cairn.spec.load import load_text
@@ -128,12 +129,24 @@ class TuningJobService:
         found: list[Run] = []
         token = ""
         while True:
-            page, token = self._jobs.page(
-                projects=(run.project,), location=run.location, token=token, limit=1000, kinds=(RunKind.TRIAL,)
-            )
-            found += [one for one in page if one.parent == run.uid]
+            page, token = self._trials(run, token)
+            found += page
             if not token:
                 return found
+
+    def delete_trials(self, run: Run) -> int:
+        """The jobs of its trials, with their logs; the bytes freed. Raises WrongState for one that has not ended."""
+        return sum(self._jobs.delete(one) for one in self.trials_of(run))
+
+    def _trials(self, run: Run, token: str) -> tuple[list[Run], str]:
+        return self._jobs.page(
+            projects=(run.project,),
+            location=run.location,
+            where=Comparison(("parent",), "=", run.uid),
+            token=token,
+            limit=1000,
+            kinds=(RunKind.TRIAL,),
+        )
 
 
 def tuning_pipeline() -> Pipeline:

@@ -13,7 +13,6 @@ from cairn.api.vertex.run_filter import RunFilter
 from cairn.api.vertex.study_view import trial_view
 from cairn.domain.runs import Run, RunKind
 from cairn.errors import NotFound
-from cairn.filters.tree import Comparison
 from cairn.jobs.service import JOB
 from cairn.jobs.tuning_jobs import STUDY
 
@@ -81,31 +80,10 @@ def get(request: dict[str, Any], call: Call) -> dict[str, Any]:
     return _full(RESOURCE.find(request.get("name", ""), call), call)
 
 
-def delete(request: dict[str, Any], call: Call) -> dict[str, Any]:
-    """With its study and the jobs of its trials."""
-    cairn = call.context.cairn
-    run = RESOURCE.ended(request.get("name", ""), call)
-    while jobs := cairn.records.page_runs(
-        projects=[run.project],
-        location=run.location,
-        where=Comparison(("parent",), "=", run.uid),
-        kinds=(RunKind.TRIAL,),
-        limit=100,
-    )[0]:
-        for job in jobs:
-            cairn.upkeep.delete(job)
-    try:
-        cairn.studies.delete(cairn.studies.get(run.client.get(STUDY, ""), project=run.project, location=run.location))
-    except NotFound:
-        pass
-    cairn.upkeep.delete(run)
-    return {}
-
-
 HANDLERS = {
     "JobService.CreateHyperparameterTuningJob": create,
     "JobService.GetHyperparameterTuningJob": get,
     "JobService.ListHyperparameterTuningJobs": RESOURCE.list_,
     "JobService.CancelHyperparameterTuningJob": RESOURCE.cancel,
-    "JobService.DeleteHyperparameterTuningJob": delete,
+    "JobService.DeleteHyperparameterTuningJob": RESOURCE.delete,
 }

@@ -88,6 +88,16 @@ def test_trials_are_told_with_what_they_measured_and_their_jobs(shared_server, c
         assert shared_server.get(f"/v1/{gone}").status == 404
 
 
+def test_deleting_its_run_deletes_its_study_and_trials(shared_server, create, ended):
+    job = ended(create(job_of(REPORT, trials=2, name="gone"))["name"])
+    trials = [trial["customJob"] for trial in job["trials"]]
+    study = job["trials"][0]["name"].partition("/trials/")[0]
+    assert shared_server.get(f"/v1/{study}").json["displayName"]
+    assert shared_server.delete(f"/cairn/v1/runs/{job['name'].rpartition('/')[2]}").status == 200
+    for gone in (job["name"], study, *trials):
+        assert shared_server.get(f"/v1/{gone}").status == 404
+
+
 def test_requests_with_one_id_make_one_tuning_job(create):
     job = job_of("exit 1", trials=1)
     assert create(job, requestId="again")["name"] == create(job, requestId="again")["name"]
