@@ -28,7 +28,12 @@ def names(server, pipeline_of):
     """One of each that can be made, so that requests reach what lies behind a name."""
     store = f"{PARENT}/metadataStores/default"
     job = {"pipelineSpec": pipeline_of("fuzzed", a="true")}
+    spec = {"metrics": [{"metricId": "m"}], "parameters": [{"parameterId": "x", "doubleValueSpec": {"maxValue": 1}}]}
+    study = server.post(f"/v1/{PARENT}/studies", {"displayName": "fuzzed", "studySpec": spec}).json["name"]
+    server.post(f"/v1/{study}/trials:suggest", {"suggestionCount": 3})
     made = {
+        "studies": study,
+        "trials": f"{study}/trials/1",
         "pipelineJobs": server.post(f"/v1/{PARENT}/pipelineJobs", job).json["name"],
         "artifacts": server.post(f"/v1/{store}/artifacts", {"schemaTitle": "system.Dataset"}).json["name"],
         "executions": server.post(f"/v1/{store}/executions", {"schemaTitle": "system.Run"}).json["name"],
