@@ -235,6 +235,30 @@ def test_constraints_of_trials_that_an_earlier_process_gave_are_known(opened, st
     assert sum(x <= 1.2 for x in tried) >= 7, tried
 
 
+@pytest.mark.parametrize("objectives", [1, 2])
+@pytest.mark.parametrize("safe", [False, True])
+def test_infeasible_trials_are_learned_from_without_a_word(opened, study_of, objectives, safe, capfd):
+    """What lies above a half does not work: it is not tried again and again."""
+    metrics = [{"metricId": f"loss{number}", "goal": "MINIMIZE"} for number in range(objectives)]
+    if safe:
+        metrics.append({"metricId": "heat", "goal": "MINIMIZE", "safetyConfig": {"safetyThreshold": 2}})
+    study = study_of(bounded("double", 0, 1), metrics=metrics)
+    tried = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        service = opened()
+        for number in range(40):
+            if number in (13, 27):
+                service = opened()
+            [trial] = service.suggest(study, 1).trials
+            x = trial.parameters["x"]
+            tried.append(x)
+            done = Measurement({"loss0": (x - 0.3) ** 2, "loss1": (x - 0.3) ** 2, "heat": x})
+            service.complete(trial, done, infeasible_reason="too much" if x > 0.5 else "")
+    assert sum(x > 0.6 for x in tried[15:]) <= 6, tried  # 25 trials, all of them where infeasible ones are passed over
+    assert capfd.readouterr().err == ""
+
+
 # --- defaults, contexts, asked-for trials ----------------------------------------------------------------------------
 
 
