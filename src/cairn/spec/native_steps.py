@@ -32,6 +32,7 @@ from cairn.spec.tasks import parameter_binding
 from cairn.spec.types import Constant, NativeSpec
 
 PACKAGE = "google_cloud_pipeline_components.container."
+_PLAIN = ("experimental.sklearn.",)  # steps as any other
 _INPUT = re.compile(r"\{\{\$\.inputs\.parameters\[(?:'([^']+)'|\"([^\"]+)\")\]\}\}")
 _PLACEHOLDER = re.compile(r"\{\{\$([^{}]*)\}\}")
 _QUOTED_KEY = re.compile(r"\[\"([^\"']*)\"\]")
@@ -53,10 +54,12 @@ def is_launcher(spec: Mapping[str, Any]) -> bool:
 
 
 def module_of(words: list[str]) -> str:
-    """The launcher's module, without the package; "" where it is none of Google's pipeline components."""
+    """The launcher's module, without the package; "" where it is none of Google's pipeline components, or one that does
+    its work itself."""
     for flag, word in pairwise(words):
         if flag == "-m":
-            return word.removeprefix(PACKAGE) if word.startswith(PACKAGE) else ""
+            module = word.removeprefix(PACKAGE)
+            return "" if module == word or module.startswith(_PLAIN) else module
     return ""
 
 

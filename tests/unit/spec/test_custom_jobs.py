@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cairn.errors import SpecError
 from cairn.spec.custom_jobs import StepJob, step_job
-from cairn.spec.load import load_file, load_text
+from cairn.spec.load import load_file
 from cairn.spec.package_words import PackageRun, read_package_words
 from cairn.spec.reader import Bad, joined
 from cairn.spec.types import ContainerSpec, CustomJobSpec, Pipeline, PythonPackageSpec, ResourceSpec

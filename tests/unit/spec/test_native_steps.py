@@ -12,7 +12,7 @@ from cairn.spec.native_calls import KnownCall, is_open, known_calls, settled
 from cairn.spec.native_services import OWN_COMMAND
 from cairn.spec.native_steps import options
 from cairn.spec.placeholders import PlaceholderContext, compile_command
-from cairn.spec.types import NativeSpec, Pipeline
+from cairn.spec.types import ContainerSpec, NativeSpec, Pipeline
 
 JOBS = Path(__file__).parent / "jobs"
 
@@ -221,6 +221,11 @@ def test_a_launcher_in_other_spellings() -> None:
     found = launched("--type=Wait", '--payload={"resources": []}', module="v1.wait_gcp_resources.launcher")
     assert (native(found, "step").type, native(found, "step").refusal) == ("Wait", "")
     assert options(("-u", "--a", "1", "--b=2=3", "--c")) == {"--a": "1", "--b": "2=3", "--c": ""}
+
+
+def test_a_component_that_does_its_work_itself_is_a_step_as_any_other() -> None:
+    found = launched("--x", "1", module="experimental.sklearn.train_test_split_jsonl")
+    assert isinstance(found.components["comp-step"].executor, ContainerSpec)
 
 
 def test_a_placeholder_that_there_is_not_is_refused_with_its_place() -> None:
