@@ -42,9 +42,10 @@ class ExecutorsTogether:
     def adopt(self, uid: str, directory: str) -> bool:
         name = next((name for name, mark in self._marks.items() if Path(directory, mark).exists()), self._first)
         try:
-            adopted = self._member(name).adopt(uid, directory)
-        except CairnError:  # its container engine is gone: so is what it ran
-            return False
+            member = self._member(name)
+        except CairnError:  # it cannot be made any more; what its attempts have left is ended all the same
+            name, member = self._first, self._member(self._first)
+        adopted = member.adopt(uid, directory)
         if adopted:
             self._started[uid] = name
         return adopted

@@ -97,10 +97,12 @@ class Container(Member):
                 connection.close()
         self.stream = self.waiting = None
 
-    def inspected(self, state: Dict[str, Any]) -> None:
-        """Take its end from what the engine says of it."""
+    def inspected(self, state: Dict[str, Any], *, tells_memory: bool) -> None:
+        """Take its end from what the engine says of it. `tells_memory`: whether that says if memory ran out."""
         code = int(state.get("ExitCode", -1))
         self.out_of_memory = bool(state.get("OOMKilled")) and code != 0
+        if not tells_memory and code == 128 + signal.SIGKILL and not self.signal:  # nobody else is known to kill it
+            self.out_of_memory = "Memory" in self.body["HostConfig"]
         if 128 < code <= 128 + signal.NSIG:
             self.number = code - 128
             return
@@ -134,6 +136,9 @@ class Containers(Members):
     def begin(self, plans: Sequence[Tuple[Plan, Dict[str, Any]]]) -> Optional[Call]:
         for plan, request in plans:
             self._members.append(Container(plan, request, self._head["log_limit"]))
+            for mount in self._members[-1].body["HostConfig"]["Mounts"]:
+                if os.path.normpath(mount["Target"]) == "/":
+                    raise Refused("cannot show anything as '/': not a plain path below /")
         self.all.extend(self._members)
         write_mark(self._head["directory"], self._api.path, [member.name for member in self._members])
         deadline = time.monotonic() + min(BEGIN_PATIENCE, self._patience)
@@ -275,7 +280,7 @@ class Containers(Members):
         if status in ("running", "paused", "restarting"):
             member.waiting = self._api.wait(member.id)
         elif status == "exited" or (status == "stopped" and state.get("FinishedAt")):
-            member.inspected(state)
+            member.inspected(state, tells_memory=not self._api.is_podman)
             self._end(member)
         else:  # whatever exit status it has is that of its removal
             member.number = signal.SIGKILL
