@@ -39,13 +39,17 @@ class TimeSeriesRecords:
     if TYPE_CHECKING:
         _read: Callable[..., Any]
 
-    def create_documents(self, made: Sequence[Document], *, demoting: str = "") -> list[tuple[Document, bool]]:
+    def create_documents(self, made: Sequence[Document], *, anew: bool = False, demoting: str = "") -> list[Document]:
         with self._writing() as writing:
             connection = writing.connection
-            found = [(documents.create(connection, one), one) for one in made]
+            found = [documents.create(connection, one) for one in made]
+            for one, given in zip(found, made, strict=True):
+                if anew and one is not given:
+                    where = f" in {one.parent!r}" if one.parent else ""
+                    raise InputRefused(f"{one.display_name!r} already exists{where}", remedy="choose another name")
             if demoting and made:
                 _demote(connection, made[0], demoting)
-        return [(one, one is given) for one, given in found]
+        return found
 
     def rename_document(self, document: Document, *, etag: str = "", demoting: str = "") -> Document:
         with self._writing() as writing:

@@ -64,16 +64,12 @@ class TensorboardService:
 
     def create_all(self, entries: Sequence[Entry]) -> list[Entry]:
         """All or none."""
-        for entry, made in (written := self._written(entries)):
-            if not made:
-                what = f"a {_NOUNS[entry.level]} {entry.display_name!r} already exists in {entry.parent!r}"
-                raise InputRefused(what, remedy="choose another display name")
-        return [entry for entry, _ in written]
+        return self._written(entries, anew=True)
 
     def ensure(self, entries: Sequence[Entry]) -> list[Entry]:
-        """As `create_all`, but what there is by a run's or a series' name, or by an experiment's id, is given back."""
+        """As `create_all`, but what there is by a run's or a series' name, or by its id, is given back."""
         try:
-            return [entry for entry, _ in self._written(entries)]
+            return self._written(entries)
         except AlreadyExists:
             return [self._made_or_found(entry) for entry in entries]
 
@@ -225,7 +221,7 @@ class TensorboardService:
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
-    def _written(self, entries: Sequence[Entry]) -> list[tuple[Entry, bool]]:
+    def _written(self, entries: Sequence[Entry], *, anew: bool = False) -> list[Entry]:
         if len(entries) > MAX_BATCH:
             raise InputRefused(f"{len(entries)} are asked for; {MAX_BATCH} are the most", place="requests")
         now = self._clock.now()
@@ -238,12 +234,12 @@ class TensorboardService:
             if parent:
                 self.get(LEVELS[LEVELS.index(level) - 1], parent, where)
         default = any(entry.default for entry in entries)
-        written = self._records.create_documents(documents, demoting=DEFAULT_STATE if default else "")
-        return [(_entry(document), made) for document, made in written]
+        demoting = DEFAULT_STATE if default else ""
+        return [_entry(one) for one in self._records.create_documents(documents, anew=anew, demoting=demoting)]
 
     def _made_or_found(self, entry: Entry) -> Entry:
         try:
-            return self._written([entry])[0][0]
+            return self._written([entry])[0]
         except AlreadyExists:
             return self.get(entry.level, entry.path, Where(entry.project, entry.location))
 

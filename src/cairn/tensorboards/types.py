@@ -106,10 +106,10 @@ class Where(msgspec.Struct, frozen=True):
 class TensorboardRecords(Protocol):
     """Implemented by `records`. Threads: any."""
 
-    def create_documents(self, documents: Sequence[Document], *, demoting: str = "") -> list[tuple[Document, bool]]:
-        """All or none, in one transaction: each with whether it was made now, else it is the one that the same request
-        made before. `demoting`: a state that others of the first one's kind, project and location lose. Raises
-        AlreadyExists."""
+    def create_documents(self, made: Sequence[Document], *, anew: bool = False, demoting: str = "") -> list[Document]:
+        """All or none, in one transaction. One that the same request has made before is given back, or with `anew`
+        refused. `demoting`: a state that others of the first one's kind, project and location lose. Raises
+        AlreadyExists for a taken id, InputRefused."""
 
     def rename_document(self, document: Document, *, etag: str = "", demoting: str = "") -> Document:
         """`replace_document`, with its request id. Raises AlreadyExists when another one has that."""

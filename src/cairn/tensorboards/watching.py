@@ -220,10 +220,10 @@ class LogWatch:
                 run = self._records.run(entry.run_uid)
             except NotFound:
                 return
-            self._watch(run, entry.path, number)
-            self._watch_job(run)
-            if entry.state != AttemptState.RUNNING:
-                self._watch(run, entry.path, number)  # replicas' directories are there by now
+            self._watch(run, entry.path, number)  # at its end too: replicas' directories are there by then
+            if entry.state == AttemptState.RUNNING:
+                self._watch_job(run)
+            else:
                 self._end(_key(run, entry.path, number))
         elif entry.kind == "run" and entry.state in ("SUCCEEDED", "FAILED", "CANCELLED"):
             self._end(entry.run_uid)
@@ -234,7 +234,7 @@ class LogWatch:
 
     def _watch_job(self, run: Run) -> None:
         found = log_directories.of_job(run, self._path_of)
-        if found is not None and not run.state.terminal:
+        if found is not None:
             self._add(run.uid, found)
 
     def _add(self, key: str, found: LogDirectory) -> None:

@@ -139,12 +139,14 @@ def test_deleting_takes_what_is_below_and_nothing_beside(records):
 
 def test_a_name_is_taken_once_and_given_free_by_a_change(records):
     first = a_document(Level.SERIES, PATH, request_id="loss")
-    assert records.create_documents([first]) == [(first, True)]
+    assert records.create_documents([first], anew=True) == [first]
     again = a_document(Level.SERIES, (*PATH[:3], "other"), request_id="loss")
-    [(found, made)] = records.create_documents([again])
-    assert not made and found.id == "s"
+    assert [one.id for one in records.create_documents([again])] == ["s"]
+    with pytest.raises(InputRefused, match="already exists"):
+        records.create_documents([a_document(Level.SERIES, (*PATH[:3], "new")), again], anew=True)
+    assert records.count_below(Level.SERIES, PLACE, PATH[:3]) == 1
     records.rename_document(a_document(Level.SERIES, PATH, request_id="renamed"))
-    assert records.create_documents([again])[0][1]
+    assert records.create_documents([again], anew=True) == [again]
     with pytest.raises(AlreadyExists):
         records.rename_document(a_document(Level.SERIES, PATH, request_id="loss"))
 

@@ -108,7 +108,29 @@ def fill(guarded, pipeline_of):
     for noun in ("artifact", "execution", "context"):
         body = {"displayName": CANARY, "schemaTitle": "system.Artifact"}
         made("POST", f"{ROOT}/metadataStores/default/{noun}s", body, **{f"{noun}Id": f"{CANARY}-{noun}"})
+    board = made("POST", f"{ROOT}/tensorboards", {"displayName": CANARY})["response"]["name"]
+    logged = {"displayName": CANARY, "valueType": "SCALAR"}
+    trained = made("POST", f"/v1/{board}/experiments", {}, tensorboardExperimentId=CANARY)["name"]
+    trained = made("POST", f"/v1/{trained}/runs", {"displayName": CANARY}, tensorboardRunId=CANARY)["name"]
+    made("POST", f"/v1/{trained}/timeSeries", logged, tensorboardTimeSeriesId=CANARY)
+    pools = {"workerPoolSpecs": [{"containerSpec": {"imageUri": "i", "command": ["echo", CANARY]}}]}
+    definition = "gs://google-cloud-aiplatform/schema/trainingjob/definition/custom_task_1.0.0.yaml"
+    task = {"trainingTaskDefinition": definition, "trainingTaskInputs": pools}
+    trained_job = made("POST", f"{ROOT}/trainingPipelines", {"displayName": CANARY, **task})["name"]
+    study = {"metrics": [{"metricId": "m"}], "parameters": [{"parameterId": "x", "doubleValueSpec": {"maxValue": 1}}]}
+    tuned = {"displayName": CANARY, "studySpec": study, "maxTrialCount": 1, "parallelTrialCount": 1}
+    tuned_job = made("POST", f"{ROOT}/hyperparameterTuningJobs", {**tuned, "trialJobSpec": pools})["name"]
     return {
+        "customJobs": trained_job.rpartition("/")[2],
+        "trainingPipelines": trained_job.rpartition("/")[2],
+        "hyperparameterTuningJobs": tuned_job.rpartition("/")[2],
+        "tensorboards": board.rpartition("/")[2],
+        "tensorboard": board.rpartition("/")[2],
+        "experiments": CANARY,
+        "experiment": CANARY,
+        "runs": CANARY,
+        "timeSeries": CANARY,
+        "location": "local",
         "run": runs[0]["run_id"],
         "run_id": runs[0]["run_id"],
         "experiment_id": experiment["experiment_id"],
