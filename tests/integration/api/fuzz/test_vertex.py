@@ -12,6 +12,7 @@ import pytest
 
 from cairn.api.vertex.description import methods
 from cairn.api.vertex.handlers import handlers
+from cairn.api.vertex.training_pipelines import CUSTOM_TASK
 
 from .messages import Requests
 
@@ -31,7 +32,15 @@ def names(server, pipeline_of):
     spec = {"metrics": [{"metricId": "m"}], "parameters": [{"parameterId": "x", "doubleValueSpec": {"maxValue": 1}}]}
     study = server.post(f"/v1/{PARENT}/studies", {"displayName": "fuzzed", "studySpec": spec}).json["name"]
     server.post(f"/v1/{study}/trials:suggest", {"suggestionCount": 3})
+    pools = {"workerPoolSpecs": [{"containerSpec": {"imageUri": "i", "command": ["true"]}}]}
+    custom = {"displayName": "fuzzed", "jobSpec": pools}
+    training = {"displayName": "fuzzed", "trainingTaskDefinition": CUSTOM_TASK, "trainingTaskInputs": pools}
+    counts = {"maxTrialCount": 1, "parallelTrialCount": 1}
+    tuning = {"displayName": "fuzzed", "studySpec": spec, "trialJobSpec": pools, **counts}
     made = {
+        "customJobs": server.post(f"/v1/{PARENT}/customJobs", custom).json["name"],
+        "trainingPipelines": server.post(f"/v1/{PARENT}/trainingPipelines", training).json["name"],
+        "hyperparameterTuningJobs": server.post(f"/v1/{PARENT}/hyperparameterTuningJobs", tuning).json["name"],
         "studies": study,
         "trials": f"{study}/trials/1",
         "pipelineJobs": server.post(f"/v1/{PARENT}/pipelineJobs", job).json["name"],
