@@ -16,7 +16,6 @@ from collections.abc import Iterable
 
 from cairn.errors import StepError
 
-LOOPBACK = "127.0.0.1"
 _FIRST, _LAST = 15_000, 32_000
 _TRIES = 2_000
 

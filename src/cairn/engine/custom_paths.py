@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable
 
-from cairn.engine.driver import Attempt
+from cairn.engine.leaves import Attempt
 from cairn.errors import StepError
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from cairn.domain.runs import Run
-from cairn.engine.driver import Ready
+from cairn.engine.leaves import Ready
 from cairn.engine.tree import TaskNode
 
 _NEXT = 32  # of those who wait are told of each change of the leader; the others of every 32nd: they may be thousands

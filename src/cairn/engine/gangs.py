@@ -17,11 +17,11 @@ from cairn.domain.ids import numeric_id
 from cairn.domain.resources import Capacity, Resources
 from cairn.domain.runs import Exit, Run, RunKind
 from cairn.domain.states import ExitReason
-from cairn.engine.addresses import LOOPBACK
 from cairn.engine.fit import fit_together
 from cairn.engine.ports import ProcessSpec, StartAttempt
 from cairn.spec.types import ContainerSpec, JobSpec, WorkerPool
 
+LOOPBACK = "127.0.0.1"
 RESTARTS = 3  # of a whole job whose replica has failed: what Vertex AI retries
 JOB = "job"  # in Run.client: the CustomJob that a run was made of
 _TRAINING_POOLS = 2  # the chief's and the workers': parameter servers and evaluators have no rank

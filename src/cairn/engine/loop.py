@@ -17,10 +17,9 @@ import msgspec
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import AttemptRecord, Exit, Run
 from cairn.domain.states import ExitReason, RunState
-from cairn.engine.addresses import Addresses
-from cairn.engine.driver import Attempt
 from cairn.engine.faultpoints import point
 from cairn.engine.flights import Flights
+from cairn.engine.leaves import Attempt
 from cairn.engine.machine import RunMachine
 from cairn.engine.memory import Memory
 from cairn.engine.ports import AttemptExit, Batch, Committed, EnvironmentPlan, StartAttempt
@@ -31,6 +30,7 @@ from cairn.engine.workers import Workers
 from cairn.errors import CairnError, FenceLost, InputRefused, RecordsBusy, StepError, StorageFull
 
 if TYPE_CHECKING:
+    from cairn.engine.addresses import Addresses
     from cairn.spec.types import Pipeline
 
 LEASE_SECONDS = 10.0
@@ -75,7 +75,7 @@ class Engine:
         self._next_reclaim = 0.0
         self._strangers: set[str] = set()  # attempts of dead engines that still run
         self._gone: set[str] = set()  # and those whose end was seen
-        self._addresses = Addresses()
+        self._addresses: Addresses | None = None  # made when the first custom job needs some
 
     # --- taking runs on ----------------------------------------------------------------------------------------------
 
@@ -294,12 +294,19 @@ class Engine:
     def _settle_and_start(self, machine: RunMachine, attempt: Attempt, devices: Sequence[int]) -> None:
         assert attempt.request is not None
         try:
-            ports = self._addresses.take(attempt.request.uid, attempt.gang.ports) if attempt.gang else ()
+            ports = self._ports(attempt.request.uid, attempt.gang.ports) if attempt.gang is not None else []
         except (CairnError, OSError) as error:
             self._exited(AttemptExit(attempt.request.uid, Exit(ExitReason.NOT_STARTED, message=str(error))))
             return
-        attempt.request = machine.driver.settled(attempt, devices, ports)
+        attempt.request = machine.driver.requests.settled(attempt, devices, ports)
         self._start(attempt.request)
+
+    def _ports(self, uid: str, count: int) -> list[int]:
+        if self._addresses is None:
+            from cairn.engine.addresses import Addresses  # sockets and files that only custom jobs need
+
+            self._addresses = Addresses()
+        return self._addresses.take(uid, count)
 
     def _start(self, request: StartAttempt) -> None:
         try:
@@ -352,7 +359,8 @@ class Engine:
     # --- attempts' ends ----------------------------------------------------------------------------------------------
 
     def _exited(self, ended: AttemptExit) -> None:
-        self._addresses.release(ended.uid)
+        if self._addresses is not None:
+            self._addresses.release(ended.uid)
         if ended.uid in self._strangers:
             self._strangers.discard(ended.uid)
             self._gone.add(ended.uid)
@@ -529,6 +537,7 @@ class Engine:
             self.services.journal.release(machine.fence)
         self.machines.clear()
         self._workers.close()
-        self._addresses.close()
+        if self._addresses is not None:
+            self._addresses.close()
         self._selector.close()
         self._wakeup.close()

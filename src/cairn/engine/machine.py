@@ -28,9 +28,10 @@ from cairn.engine.decide import (
     Stop,
     decide,
 )
-from cairn.engine.driver import Attempt, Driver, Ready, not_started, waited_too_long
+from cairn.engine.driver import Driver
 from cairn.engine.flights import Flight, Flights
 from cairn.engine.gangs import restarts_of
+from cairn.engine.leaves import Attempt, Ready, not_started, waited_too_long
 from cairn.engine.memory import Memory
 from cairn.engine.ports import EnvironmentPlan, Fence
 from cairn.engine.publish import Published
@@ -316,7 +317,7 @@ class RunMachine:
         task = ready.task
         attempt = self.driver.attempt(ready, task.attempts + 1)
         try:
-            self.driver.request(attempt, ordered_uid())
+            self.driver.requests.request(attempt, ordered_uid())
         except CairnError as error:
             self.apply(not_started(task, error))
             return

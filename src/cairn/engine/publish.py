@@ -15,7 +15,7 @@ from cairn.domain.runs import Exit, TaskOutputs
 from cairn.domain.states import ExitReason
 from cairn.domain.values import ParameterType, Value
 from cairn.engine.custom_paths import bring
-from cairn.engine.driver import Attempt
+from cairn.engine.leaves import Attempt
 from cairn.engine.ports import ArtifactStore
 from cairn.engine.resolve import coerce
 from cairn.engine.services import Services

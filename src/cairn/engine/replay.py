@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from cairn.domain.ids import ordered_uid
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import Run, TaskInputs, TaskRecord
-from cairn.engine.driver import Driver, Ready
+from cairn.engine.driver import Driver
 from cairn.engine.layout import workspace_directory
+from cairn.engine.leaves import Ready
 from cairn.engine.ports import Environment, EnvironmentPlan, StartAttempt
 from cairn.engine.services import Services
 from cairn.engine.tree import DagNode, Plans, TaskNode
@@ -51,7 +52,7 @@ def replay(
     leaf.environment = environment
     task.inputs = record.inputs
     attempt = driver.attempt(Ready(task, record.inputs, leaf), 1)
-    return driver.request(attempt, ordered_uid())
+    return driver.requests.request(attempt, ordered_uid())
 
 
 def _node(pipeline: Pipeline, record: TaskRecord, records: Sequence[TaskRecord]) -> TaskNode:

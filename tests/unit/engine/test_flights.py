@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cairn.domain.runs import CacheComparison, TaskInputs
 from cairn.domain.states import TaskState
-from cairn.engine.driver import Ready
 from cairn.engine.flights import Flight, Flights
+from cairn.engine.leaves import Ready
 from cairn.engine.tree import DagNode, Plans, TaskNode
 
 from .pipelines import pipeline, task
