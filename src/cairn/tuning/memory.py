@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import threading
 
-import msgspec
-
 from cairn.domain.documents import Document
+from cairn.tuning.documents import course_of, trial_of
 from cairn.tuning.sampling import Asked, Sampler, seed_of
 from cairn.tuning.types import COURSE, TRIAL, Course, Study, StudyRecords, StudySpec, Trial, TrialState
 
@@ -90,12 +89,3 @@ class Memory:
 
     def active_of(self, client_id: str) -> list[Trial]:
         return [one for one in self.trials.values() if one.state is TrialState.ACTIVE and one.client_id == client_id]
-
-
-def course_of(document: Document) -> Course:
-    return msgspec.convert(document.body, Course)
-
-
-def trial_of(document: Document) -> Trial:
-    trial = msgspec.convert(document.body, Trial)
-    return msgspec.structs.replace(trial, state=TrialState(document.state), update_time=document.update_time)

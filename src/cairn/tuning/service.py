@@ -22,7 +22,8 @@ from cairn.errors import AlreadyExists, Conflict, InputRefused, NotFound, Record
 from cairn.filters.tree import Filter, Order
 from cairn.tuning import selection, stopping
 from cairn.tuning.deciding import Decision, decide
-from cairn.tuning.memory import Memory, trial_of
+from cairn.tuning.documents import course_document, study_document, study_of, trial_document, trial_of
+from cairn.tuning.memory import Memory
 from cairn.tuning.parameters import check_values
 from cairn.tuning.sampling import name_of
 from cairn.tuning.study_spec import parse, warnings_of
@@ -82,7 +83,7 @@ class StudyService:
             create_time=now,
             update_time=now,
         )
-        made = study_of(self.records.create_document(_document(study)))
+        made = study_of(self.records.create_document(study_document(study)))
         if named and made.id != study.id and made.message != study.message:
             raise AlreadyExists(f"there is a study {study.display_name!r} already", remedy="look it up by its name")
         return made
@@ -157,7 +158,7 @@ class StudyService:
             if changed is current:
                 return current
             try:
-                return study_of(self.records.replace_document(_document(changed), etag=str(current.update_time)))
+                return study_of(self.records.replace_document(study_document(changed), etag=str(current.update_time)))
             except Conflict:
                 continue
         raise _busy(study)
@@ -343,10 +344,10 @@ class StudyService:
         """Its number is not given again. Raises NotFound."""
 
         def work(memory: Memory, current: Study, course: Document) -> None:
-            document = _trial_document(self.trial(current, trial.id))
+            document = trial_document(self.trial(current, trial.id))
             changed = msgspec.structs.replace(memory.course, deletions=memory.course.deletions + 1)
             now = self._stamp(course, current)
-            replaced = [(_course_document(current, changed, course.create_time, now), course.etag)]
+            replaced = [(course_document(current, changed, course.create_time, now), course.etag)]
             self.records.change_documents(replace=replaced, delete=[document])
 
         self._decided(self.get(trial.study, project=trial.project, location=trial.location), work)
@@ -386,7 +387,7 @@ class StudyService:
         self.get(study.id, project=study.project, location=study.location)
         now = self.clock.now()
         with suppress(AlreadyExists):
-            self.records.create_document(_course_document(study, Course(), now, now))
+            self.records.create_document(course_document(study, Course(), now, now))
 
     def _changed(self, trial: Trial, work: Callable[[Memory, Trial, int], Trial]) -> Trial:
         """A change of a trial's state: it is written with the study's course."""
@@ -409,7 +410,7 @@ class StudyService:
             document = self.records.document(TRIAL, trial.id, parent=trial.study, **place)
             changed = msgspec.structs.replace(work(trial_of(document)), update_time=self.clock.now())
             try:
-                return trial_of(self.records.replace_document(_trial_document(changed), etag=document.etag))
+                return trial_of(self.records.replace_document(trial_document(changed), etag=document.etag))
             except Conflict:
                 continue
         raise RecordsBusy(f"trial {trial.id} is being changed all the time")
@@ -433,66 +434,16 @@ class StudyService:
             grid=decision.grid if decision.grid >= 0 else memory.course.grid,
             random=random,
         )
-        replaced = [(_course_document(decision.study, after, course.create_time, decision.now), course.etag)]
-        replaced += [(_trial_document(new), str(old.update_time)) for new, old in decision.replaced]
+        replaced = [(course_document(decision.study, after, course.create_time, decision.now), course.etag)]
+        replaced += [(trial_document(new), str(old.update_time)) for new, old in decision.replaced]
         if decision.ended:
-            replaced.append((_document(decision.study), decision.study_etag))
-        self.records.change_documents(create=[_trial_document(one) for one in decision.created], replace=replaced)
+            replaced.append((study_document(decision.study), decision.study_etag))
+        self.records.change_documents(create=[trial_document(one) for one in decision.created], replace=replaced)
         for asked, trial in zip(decision.asked, decision.drawn, strict=True):
             memory.sampler.accept(asked, trial.id)
         memory.committed(after, str(decision.now), *decision.created, *(new for new, _ in decision.replaced))
         if decision.drew:
             memory.drawn()
-
-
-def study_of(document: Document) -> Study:
-    study = msgspec.convert(document.body, Study)
-    return msgspec.structs.replace(
-        study, state=StudyState(document.state), labels=document.labels, update_time=document.update_time
-    )
-
-
-def _document(study: Study) -> Document:
-    return Document(
-        KIND,
-        study.id,
-        study.project,
-        study.location,
-        display_name=study.display_name,
-        state=study.state,
-        labels=study.labels,
-        owner=study.owner,
-        request_id=study.request_id,
-        create_time=study.create_time,
-        update_time=study.update_time,
-        body=msgspec.to_builtins(study),
-    )
-
-
-def _trial_document(trial: Trial) -> Document:
-    return Document(
-        TRIAL,
-        trial.id,
-        trial.project,
-        trial.location,
-        trial.study,
-        state=trial.state,
-        create_time=trial.number,  # lists go by it
-        update_time=trial.update_time,
-        body=msgspec.to_builtins(trial),
-    )
-
-
-def _course_document(study: Study, course: Course, created: int, now: int) -> Document:
-    return Document(
-        COURSE,
-        study.id,
-        study.project,
-        study.location,
-        create_time=created,
-        update_time=now,
-        body=msgspec.to_builtins(course),
-    )
 
 
 def _ended(trial: Trial, final: Measurement | None, infeasible_reason: str, now: int) -> Trial:

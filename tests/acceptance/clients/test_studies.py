@@ -8,7 +8,8 @@ pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PACKAGES = ("google-cloud-aiplatform>=2,<3", "google-vizier")
 PASSED = {
-    "a study is created, loaded and read", "a worker is given its trials again", "trials are measured and completed once",
+    "a study is created, loaded and read", "a worker is given its trials again",
+    "trials are measured and completed once",
     "the optimal trial is the best one", "defaults come first, contexts are kept, conditions are met",
     "a poor trial is stopped early, and the study ends",
     "trials are asked for, stopped and deleted; what is wrong is refused with its place", "studies are deleted",

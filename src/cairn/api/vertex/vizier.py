@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cairn.api.http import Call
 from cairn.api.vertex.names import Place, place_of, resource
@@ -13,8 +13,10 @@ from cairn.api.vertex.study_view import trial_view
 from cairn.api.vertex.times import put
 from cairn.errors import InputRefused
 from cairn.tuning.reading import duration
-from cairn.tuning.service import StudyService
 from cairn.tuning.types import Measurement, Study, Trial
+
+if TYPE_CHECKING:
+    from cairn.tuning.service import StudyService
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 DEFAULT_TRIALS, MAX_TRIALS = 1000, 10_000  # the client reads the first page alone
