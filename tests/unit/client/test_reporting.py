@@ -48,3 +48,17 @@ def test_it_is_quick_to_import():
         "import sys, cairn; cairn.report; assert not [n for n in sys.modules if n in ('msgspec', 'click', 'cairn.sdk')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_trial_is_measured_by_it(tmp_path, monkeypatch):
+    from cairn.engine.layout import HYPERTUNE_FILE
+    from cairn.executors.native.trial_metrics import TrialMetrics
+
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / HYPERTUNE_FILE))
+    metrics = TrialMetrics(["accuracy", "loss"], lambda directory, position: ((), {}))
+    cairn.report(accuracy=0.5, loss=2, step=1)
+    [first] = metrics.look([str(tmp_path)], None, 0)
+    cairn.report(accuracy=0.75, loss=1, other=3, step=2)
+    [second] = metrics.look([str(tmp_path)], None, 0)
+    assert (first.step, first.metrics) == (1, {"accuracy": 0.5, "loss": 2.0})
+    assert (second.step, second.metrics) == (2, {"accuracy": 0.75, "loss": 1.0})
