@@ -66,6 +66,8 @@
     no_new_privileges = true
     cap_drop = []                   # capabilities taken away: "NET_RAW", "ALL"
     shm = "64Mi"                    # /dev/shm of a step that does not say
+    pids = 0                        # processes and threads that a step may have; 0: as many as the engine allows
+    extra_hosts = []                # "NAME:ADDRESS": names that a step's network knows besides
     pull = "missing"                # images that are not here: missing (fetched) | never
 
     [directories]                   # elsewhere than in the home
@@ -161,6 +163,8 @@ class DockerSettings(Section, frozen=True):
     no_new_privileges: bool = True
     cap_drop: tuple[str, ...] = ()
     shm: str | int = "64Mi"  # bytes or a quantity
+    pids: Annotated[int, msgspec.Meta(ge=0)] = 0
+    extra_hosts: tuple[Annotated[str, msgspec.Meta(pattern=r"^[^:]+:.+$")], ...] = ()
     pull: Literal["missing", "never"] = "missing"
 
 

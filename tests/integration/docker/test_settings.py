@@ -62,6 +62,14 @@ def test_walls_as_high_as_they_are_asked_for(make_executor, attempts):
     assert (out / "written").stat().st_uid == 1234
 
 
+def test_processes_are_counted_and_names_are_known(make_executor, attempts):
+    executor = make_executor(pids=16, extra_hosts=("feature-store:10.1.2.3",))
+    script = "import socket; print(socket.gethostbyname('feature-store'))"
+    assert run(executor, request := attempts.command("python3", "-c", script)).code == 0, log(request, "stderr")
+    assert log(request) == "10.1.2.3\n"
+    assert run(executor, attempts.shell("for i in $(seq 40); do sleep 5 & done")).code != 0
+
+
 def test_the_images_user_writes_too(make_executor, attempts, container_engine, tmp_path):
     (tmp_path / "Dockerfile").write_text(f"FROM {container_engine.image}\nUSER 4321\n")
     name = "cairn-test-user:1"

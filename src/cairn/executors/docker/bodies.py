@@ -10,6 +10,7 @@ from typing import Any
 from cairn.config import machine
 from cairn.config.settings import DockerSettings
 from cairn.engine.ports import ProcessSpec, StartAttempt
+from cairn.errors import CairnError, ConfigurationError
 from cairn.launcher.processes import ATTEMPT_VARIABLE
 from cairn.launcher.step import LOG_VARIABLE, SHIM_VARIABLE, replica_directory
 from cairn.spec.quantities import accelerator_family, parse_memory
@@ -27,7 +28,7 @@ class Maker:
         self._settings = settings
         self._user = user
         self._home = home
-        self._shm = parse_memory(settings.shm) if isinstance(settings.shm, str) else settings.shm
+        self._shm = _shared_memory(settings)
 
     def container(self, request: StartAttempt, number: int) -> dict[str, Any]:
         """Of the attempt's process `number`: its name, and what creates it but for its command.
@@ -116,9 +117,20 @@ class Maker:
             host["Tmpfs"] = {"/tmp": "rw,exec,mode=1777"}
         if settings.no_new_privileges:
             host["SecurityOpt"] = ["no-new-privileges"]
+        if settings.pids:
+            host["PidsLimit"] = settings.pids
+        if settings.extra_hosts:
+            host["ExtraHosts"] = list(settings.extra_hosts)
         if settings.cap_drop:
             host["CapDrop"] = list(settings.cap_drop)
         return host
+
+
+def _shared_memory(settings: DockerSettings) -> int:
+    try:
+        return parse_memory(settings.shm) if isinstance(settings.shm, str) else settings.shm
+    except CairnError as error:
+        raise ConfigurationError(error.message, place="config.toml [docker] shm", remedy=error.remedy) from None
 
 
 def mounts(request: StartAttempt, process: ProcessSpec) -> list[dict[str, Any]]:
