@@ -51,6 +51,12 @@ def test_a_command_runs_in_replicas_and_is_shown(home):
     assert missing.status == 2
     assert "workerpool1-1" in missing.err
     assert home("runs", "list", "--json").json == []
+    refused = home("runs", "debug", job_id, "job")
+    assert refused.status == 2
+    assert "several replicas" in refused.err
+    refused = home("runs", "clone", job_id)
+    assert refused.status == 2
+    assert "cairn jobs run" in refused.err
     assert home("jobs", "delete", job_id, "--yes").status == 0
     assert home("jobs", "show", job_id).status == 2
 

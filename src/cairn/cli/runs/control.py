@@ -186,11 +186,17 @@ def clone(
     as_json: bool,
 ) -> int:
     """Run the pipeline of RUN again, with its parameters and settings but for what is given here."""
-    from cairn.domain.runs import Submission
+    from cairn.domain.runs import RunKind, Submission
     from cairn.sweeps.types import LABEL as SWEEP_LABEL
 
     with opened() as cairn:
         run = options.find_run(cairn, reference)
+        if run.kind is not RunKind.PIPELINE:
+            raise InputRefused(
+                f"run {run.job_id} is a job, and not of a pipeline",
+                place=reference,
+                remedy=f"`cairn jobs show {run.job_id} --json` has what it was made of: `cairn jobs run` runs it",
+            )
         pipeline = cairn.runs.pipeline_of(run)
         known = {name: value for name, value in run.parameters.items() if name in pipeline.root.input_parameters}
         values = report.read_outputs(known, cairn.store)

@@ -89,6 +89,13 @@ def lay_out(cairn: Cairn, run: Run, task: str) -> StartAttempt:
     if record.component not in plans:
         raise InputRefused("runs no command of its own", place=record.path)
     plan = plans[record.component]
+    job = getattr(pipeline.components[record.component].executor, "job", None)
+    if job is not None and sum(pool.replicas for pool in job.pools) > 1:
+        raise InputRefused(
+            "is a job of several replicas, which wait for one another",
+            place=record.path,
+            remedy="run it with one replica, and debug that one",
+        )
     if plan.executor == NATIVE:
         raise InputRefused(
             "is done by Cairn itself, and runs no command",
