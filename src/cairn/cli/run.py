@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 @click.option("--cache-ttl", metavar="DURATION", help="Take no cached result older than this: 90s, 12h, 30d.")
 @click.option("--verify-cache", is_flag=True, help="Digest a cached result's artifacts in full before it is taken.")
 @click.option("--detach", is_flag=True, help="Leave the run to the background host and return.")
-@click.option("--executor", metavar="NAME", help="Where steps run: process (docker and kubernetes are to come).")
+@click.option("--executor", metavar="NAME", help="Where steps run: process, or docker (in containers).")
 @click.option("--strict", is_flag=True, help="Refuse what exceeds this machine instead of capping it.")
 @click.option(
     "--image", "images", metavar="PATTERN=TARGET", multiple=True,
-    help="Run container images that match as TARGET: host or project:DIR. Repeatable; the first match wins.",
+    help="Run images that match as TARGET: host, project:DIR, docker or docker:IMAGE. Repeatable; the first match wins.",
 )  # fmt: skip
 @click.option("--in-place", is_flag=True, help="project:DIR steps run in the directory itself.")
 @click.option("--failure-policy", type=click.Choice(["slow", "fast"]), help="fast: begin nothing after a failure.")
