@@ -21,7 +21,10 @@ from cairn.domain.runs import Run, RunKind, RunSettings
 from cairn.errors import InputRefused, NotFound, WrongState
 from cairn.tensorboards.types import Level
 
-_IN_SPEC = re.compile(r"(?:^|[. ])jobSpec(?=[.\[]|$)|^trialJobSpec(?=[.\[]|$)")
+# Where services say that a CustomJobSpec begins: in the message, in the pipeline made of it, or by its step's name.
+_IN_SPEC = re.compile(
+    r"(?:^|[. ])jobSpec(?=[.\[]|$)|^trialJobSpec(?=[.\[]|$)|^(?:trialJobSpec: )?(?:components\.)?(?:comp-)?job\b"
+)
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 FIELDS = {name: name for name in ("display_name", "state", "create_time", "start_time", "end_time", "update_time")} | {
     "labels": "labels"
@@ -161,8 +164,6 @@ def naming(field: str, spec: str) -> Iterator[None]:
         found = _IN_SPEC.search(error.place)
         if found:
             error.place = spec + re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", error.place[found.end() :])
-        elif "components." in error.place:
-            error.place = spec
         elif not error.place.startswith(field):
             error.place = f"{field}.{error.place}" if error.place else field
         raise

@@ -84,3 +84,45 @@ def test_no_outputs_go_to_a_strangers_bucket(guarded, pipeline_of):
     assert guarded("mary", "POST", f"{ROOT}/pipelineJobs", job).status == 200
     new = {"pipelineSpec": {**pipeline, "defaultPipelineRoot": "gs://a-new-one/root"}}
     assert guarded("stranger", "POST", f"{THEIRS}/pipelineJobs", new).status == 200
+
+
+CONTAINER = {"containerSpec": {"imageUri": "i", "command": ["true"]}}
+PACKAGE = {
+    "pythonPackageSpec": {"executorImageUri": "i", "packageUris": ["gs://mine-alone/train.tar.gz"], "pythonModule": "m"}
+}
+OUTPUT = {"baseOutputDirectory": {"outputUriPrefix": "gs://mine-alone/out"}}
+STUDY = {
+    "studySpec": {
+        "metrics": [{"metricId": "m"}],
+        "parameters": [{"parameterId": "x", "doubleValueSpec": {"maxValue": 1}}],
+    },
+    "maxTrialCount": 1,
+    "parallelTrialCount": 1,
+}
+
+
+def job(spec):
+    return "customJobs", {"displayName": "j", "jobSpec": spec}
+
+
+def training(spec):
+    task = "gs://google-cloud-aiplatform/schema/trainingjob/definition/custom_task_1.0.0.yaml"
+    body = {"displayName": "t", "trainingTaskDefinition": task, "trainingTaskInputs": spec}
+    return "trainingPipelines", body
+
+
+def tuning(spec):
+    return "hyperparameterTuningJobs", {"displayName": "h", "trialJobSpec": spec, **STUDY}
+
+
+@pytest.mark.parametrize("request_of", [job, training, tuning])
+@pytest.mark.parametrize("spec", [{"workerPoolSpecs": [CONTAINER], **OUTPUT}, {"workerPoolSpecs": [PACKAGE]}])
+def test_no_job_reads_or_writes_a_strangers_bucket(guarded, request_of, spec):
+    upload = {"uploadType": "media", "name": "train.tar.gz"}
+    assert guarded("mary", "POST", "/upload/storage/v1/b/mine-alone/o", b"a package", **upload).status == 200
+    path, body = request_of(spec)
+    refused = guarded("stranger", "POST", f"{THEIRS}/{path}", body)
+    assert refused.status == 404 and "there is no object" in refused.error
+    mine = guarded("mary", "POST", f"{ROOT}/{path}", body)
+    assert mine.status == 200 or "is no Python package" in mine.error  # which only who may read it learns
+    assert guarded("viewer", "POST", f"{ROOT}/{path}", body).status == 403

@@ -142,6 +142,13 @@ def without(job, *path):
     return job
 
 
+def packaged(uri):
+    job = job_of("true")
+    package = {"executorImageUri": "i", "packageUris": [uri], "pythonModule": "m"}
+    job["jobSpec"]["workerPoolSpecs"][0] = {"pythonPackageSpec": package}
+    return job
+
+
 def with_machine(machine_type):
     job = job_of("true")
     job["jobSpec"]["workerPoolSpecs"][0]["machineSpec"]["machineType"] = machine_type
@@ -174,7 +181,8 @@ def with_machine(machine_type):
             without(job_of("true"), "jobSpec", "workerPoolSpecs", 0, "containerSpec"),
             "customJob.jobSpec.workerPoolSpecs[0]: ",
         ),
-        (with_machine("n1-standard-5"), "n1-standard-5"),
+        (with_machine("n1-standard-5"), "customJob.jobSpec: "),
+        (packaged("gs://mine/train.json"), "customJob.jobSpec: /gcs/mine/train.json: "),
     ],
 )
 def test_what_is_wrong_is_named(shared_server, job, field):
