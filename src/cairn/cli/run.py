@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Refuse what exceeds this machine instead of capping it.")
 @click.option(
     "--image", "images", metavar="PATTERN=TARGET", multiple=True,
-    help="Run images that match as TARGET: host, project:DIR, docker or docker:IMAGE. Repeatable; the first match wins.",
+    help="Run images that match as TARGET: host, project:DIR, docker[:IMAGE]. Repeatable; the first match wins.",
 )  # fmt: skip
 @click.option("--in-place", is_flag=True, help="project:DIR steps run in the directory itself.")
 @click.option("--failure-policy", type=click.Choice(["slow", "fast"]), help="fast: begin nothing after a failure.")
