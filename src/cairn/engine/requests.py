@@ -30,6 +30,7 @@ from cairn.errors import UnsupportedFeature
 from cairn.spec.placeholders import PlaceholderContext
 
 WORKSPACE_PATH = "/kfp-workspace"
+_SOME_BUCKET = "gs://bucket"
 _NOTHING_AROUND = StepSurroundings()
 
 
@@ -216,14 +217,24 @@ class Requests:
                 place=attempt.ready.task.path,
                 remedy="allow unprivileged user namespaces, or run Cairn as root",
             )
+        links += self._all_buckets(attempt, links)
         if self._workspace:
             os.makedirs(self._workspace, exist_ok=True)
             if self.can_mount(attempt.ready.leaf):
                 links.append((WORKSPACE_PATH, self._workspace))
         return tuple(links)
 
+    def _all_buckets(self, attempt: Attempt, links: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """A job sees all buckets that there are, as on Vertex AI: its code may name them where nobody looks."""
+        leaf, store = attempt.ready.leaf, self.services.store
+        seen, real = store.step_path_of(_SOME_BUCKET), store.path_of(_SOME_BUCKET)
+        if leaf.container.job is None or real is None or any(path == os.path.dirname(seen) for path, _ in links):
+            return []
+        there = os.path.isdir(os.path.dirname(real)) and self.can_mount(leaf)
+        return [(os.path.dirname(seen), os.path.dirname(real))] if there else []
+
     def _buckets_of_job(self, attempt: Attempt) -> list[str]:
-        """A job sees every bucket that it names, wherever it names it, as on Vertex AI."""
+        """Those that it names, and that are made for it. What a text of several lines says need be none."""
         leaf, text = attempt.ready.leaf, attempt.context.text
         if leaf.container.job is None:
             return []
@@ -231,7 +242,7 @@ class Requests:
         for each in (leaf, *leaf.pools.values()):
             words += [*each.template.resolve(attempt.context), *map(text, each.env.values())]
             words += [*each.container.command, *each.container.args]
-        return mentioned_buckets(words)
+        return mentioned_buckets([word for word in words if "\n" not in word])
 
     def can_mount(self, leaf: LeafPlan) -> bool:
         return self.services.executor.can_mount(leaf.plan.executor)

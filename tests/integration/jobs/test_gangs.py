@@ -103,10 +103,16 @@ def test_buckets_that_a_command_names_are_seen(run: RunJob, said: Said, cairn: C
     bucket = Path(cairn.home.root, "buckets/gs/data-1")
     bucket.mkdir(parents=True)
     (bucket / "x:y").write_text("seen\n")
-    for script, env in (("cat '/gcs/data-1/x:y'", []), ("cat $DATA", [{"name": "DATA", "value": "/gcs/data-1/x:y"}])):
+    for script, env in (
+        ("cat '/gcs/data-1/x:y'", []),
+        ("cat $DATA", [{"name": "DATA", "value": "/gcs/data-1/x:y"}]),
+        ("cd /; cat gcs/data-1/x:y", []),
+        ("true\ncat /gcs/data-1/x:y || cat /gcs/none/x", []),
+    ):
         ended = run([container("true"), container(script, env=env)])
         assert ended.state is RunState.SUCCEEDED, ended.error
         assert said(ended)["workerpool1-0"] == "seen\n"
+    assert [path.name for path in bucket.parent.iterdir()] == ["data-1"]
 
 
 def test_one_failing_replica_ends_the_others_and_is_named(run: RunJob, cairn: Cairn) -> None:
