@@ -18,13 +18,14 @@ class CustomJobOperation:
     def __init__(self, call: NativeCall, directory: str, services: NativeServices) -> None:
         """Raises StepError, InputRefused."""
         self._notes = Notes(directory)
-        launch = Launch.of(call)
+        owner = services.records.run(call.run_uid).owner
+        launch = Launch.of(call, owner)
         made = services.jobs().create(
             launch.message(),
             project=launch.project,
             location=launch.location,
             request_id=f"native-{call.key}",
-            owner=services.records.run(call.run_uid).owner,
+            owner=owner,
             settings=child_settings(call),
             parent=call.run_uid,
             environment=call.variables,

@@ -18,6 +18,7 @@ from cairn.engine.ports import NativeCall
 from cairn.errors import StepError
 from cairn.spec.native_steps import options
 
+_EVERYBODY = ("", "owner")  # of runs that no login was asked for
 _RESOURCE = re.compile(
     r"https://[^/]*aiplatform\.googleapis\.com/v1(?:beta1)?/"
     r"projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<collection>[A-Za-z]+)/(?P<id>[^/]+)$"
@@ -35,15 +36,17 @@ class Launch(msgspec.Struct, frozen=True):
     project_said: str = ""  # when it is another one
 
     @staticmethod
-    def of(call: NativeCall) -> Launch:
-        """Raises StepError."""
+    def of(call: NativeCall, owner: str = "") -> Launch:
+        """`owner`: of the run. Raises StepError."""
         said = options(call.arguments)
         missing = [name for name in ("--payload", "--gcp_resources") if name not in said]
         if missing:
             raise StepError(f"the launcher is not given {' and '.join(missing)}")
         wanted = said.get("--project", "")
-        # A run of a project makes nothing in another one: whoever may run here need not have rights there.
-        project = wanted or call.project if call.project == DEFAULT_PROJECT else call.project
+        # A run of a project, or of somebody who had to say who they are, makes nothing in another project: whoever may
+        # run here need not have rights there.
+        free = call.project == DEFAULT_PROJECT and owner in _EVERYBODY
+        project = wanted or call.project if free else call.project
         return Launch(
             payload=said["--payload"],
             project=project,

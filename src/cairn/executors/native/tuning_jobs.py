@@ -21,13 +21,14 @@ class TuningJobOperation:
         """Raises StepError, InputRefused."""
         self._services = services
         self._notes = Notes(directory)
-        self._launch = launch = Launch.of(call)
+        owner = services.records.run(call.run_uid).owner
+        self._launch = launch = Launch.of(call, owner)
         made = services.tuning_jobs().create(
             launch.message(),
             project=launch.project,
             location=launch.location,
             request_id=f"native-{call.key}",
-            owner=services.records.run(call.run_uid).owner,
+            owner=owner,
             settings=child_settings(call),
             parent=call.run_uid,
             environment=call.variables,
