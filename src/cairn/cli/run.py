@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from cairn.wiring import Cairn
 
 
+_NOUNS = {"customJob": "job", "trial": "trial", "hyperparameterTuningJob": "tuning job"}
+
+
 @click.command(short_help="Run a pipeline.")
 @click.argument("pipeline", metavar="PIPELINE", type=click.Path())
 @click.argument("assignments", metavar="[NAME=VALUE]…", nargs=-1)
@@ -152,8 +155,10 @@ def execute(
     view: View = views.make_view(pipeline, quiet=quiet)
 
     def committed(run: Run, batch: Batch) -> None:
-        if run.uid == accepted.uid:  # and not what its steps have started
+        if run.uid == accepted.uid:
             view.committed(run, batch)
+        elif batch.runs:  # what its steps have started: a line for each change, no part of the picture
+            view.say(f"  {_NOUNS.get(run.kind, 'run')} {run.display_name or run.job_id}  {run.state.lower()}")
 
     engine = cairn.engine(committed)
     try:
