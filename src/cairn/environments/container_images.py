@@ -11,7 +11,7 @@ from cairn.config.container_engine import no_engine, socket_of
 from cairn.config.settings import DockerSettings
 from cairn.environments.specification import ImageFacts
 from cairn.environments.uv_command import Progress
-from cairn.errors import EnvironmentBuildError
+from cairn.errors import EnvironmentBuildError, InputRefused
 from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone
 
 
@@ -28,7 +28,7 @@ class ContainerImages:
 
     def find(self, name: str, place: str = "") -> ImageFacts | None:
         """None for an image that the engine does not hold; a millisecond. Raises NoContainerEngine, and
-        EnvironmentBuildError for a name that is none."""
+        InputRefused for a name that is none."""
         socket = self.socket
         try:
             answer = ContainerApi(socket).call("GET", f"/images/{quote(name, safe='/:@')}/json")
@@ -37,6 +37,8 @@ class ContainerImages:
         except EngineError as error:
             if error.status == 404:
                 return None
+            if error.status == 400:
+                raise InputRefused(f"{name!r} is no name of an image: {error.message}", place=place) from None
             raise EnvironmentBuildError(error.message, place=f"image {name}") from None
         return _facts(name, answer)
 

@@ -16,7 +16,7 @@ from cairn.environments.command_shape import Install
 from cairn.environments.container_running import run_to_end
 from cairn.environments.locking import exclusive
 from cairn.environments.service import UvEnvironments
-from cairn.errors import EnvironmentBuildError, NoContainerEngine, UnsupportedFeature
+from cairn.errors import EnvironmentBuildError, InputRefused, NoContainerEngine, UnsupportedFeature
 from cairn.spec.types import ContainerSpec
 
 KNOWS = "import json, sys, lower; print(json.dumps([sys.executable, lower.value, lower.__file__]))"
@@ -328,3 +328,17 @@ def test_the_home_it_was_built_in_does_not_matter_to_what_it_is(environments, pl
     assert str(tmp_path) not in "".join(
         path.read_text() for path in Path(real).rglob("*") if path.suffix in (".pth", ".cfg", ".py")
     )
+
+
+def test_an_image_that_is_known_only_when_it_runs_is_refused_and_may_be_mapped(environments, container_engine):
+    container = ContainerSpec("{{$.inputs.parameters['image']}}", ("true",))
+    with pytest.raises(UnsupportedFeature, match="known only when it runs"):
+        planned(environments, container)
+    mapped = planned(environments, container, [("*{{*", f"docker:{container_engine.image}")])
+    assert environments.find(mapped).image.id == container_engine.image_id
+
+
+def test_a_name_that_is_none_is_refused(environments):
+    with pytest.raises(InputRefused, match="no name of an image") as raised:
+        planned(environments, ContainerSpec("Not A Name", ("true",)))
+    assert raised.value.place == "comp-it"
