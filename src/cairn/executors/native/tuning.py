@@ -60,12 +60,13 @@ class TuneOperation:
             self._look_at(job)
         if not (self._cancelled or self._failure):
             self._fill()
+        if self._cancelled or self._failure:
+            for job in self._active.values():
+                job.end(kill=self._cancelled == "kill")
         return None if self._active else self._ended()
 
     def stop(self, *, kill: bool) -> None:
-        self._cancelled = "kill" if kill else "stop"
-        for job in self._active.values():
-            job.child.stop(kill=kill)
+        self._cancelled = "kill" if kill else "stop"  # `advance`, which follows, ends the trials
 
     # --- trials ------------------------------------------------------------------------------------------------------
 
@@ -181,8 +182,6 @@ class TuneOperation:
         if not (self._cancelled or self._failure) and (reason := self._too_many_failures()):
             self._failure = reason
             self._notes.say(reason)
-            for job in self._active.values():
-                job.child.stop(kill=False)
 
     def _too_many_failures(self) -> str:
         failed = [trial for trial in self._trials.values() if trial.state is TrialState.INFEASIBLE]
@@ -227,8 +226,9 @@ class _TrialJob:
         self.trial = trial
         self.child = child
         self.metrics = metrics
-        self.stopping = False
+        self.stopping = False  # early
         self.next_check = 0.0
+        self._asked = ""  # what it was told: stop | kill
         self._services = services
         self._log_directory = services.log_directory(child.run)
 
@@ -238,8 +238,15 @@ class _TrialJob:
         return self.metrics.look(directories, self._log_directory, run.start_time or run.create_time)
 
     def stop_early(self) -> None:
+        self.end(kill=False)
         self.stopping = True
-        self.child.stop(kill=False)
+
+    def end(self, *, kill: bool) -> None:
+        """Raises RecordsBusy: then it is to be told again."""
+        if self._asked == "kill" or (self._asked and not kill):
+            return
+        self.child.stop(kill=kill)
+        self._asked = "kill" if kill else "stop"
 
 
 def _study(run: Run, plan: TuningPlan) -> Study:
