@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from cairn.launcher import processes
 from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone, Reply, Stream
+from cairn.launcher.container_usage import Usage
 from cairn.launcher.control import Control
 from cairn.launcher.logs import Pump
 from cairn.launcher.members import NEVER, Member, Members, Refused
@@ -32,6 +33,8 @@ PING_SECONDS = 5.0
 RETRY_SECONDS = 0.2
 RING = 4 << 20  # bytes that the engine's own log may be behind; so it does not slow a chatty step down
 CREATE_SECONDS = 2.0  # how long a creation that a killed waiter has asked for may still take
+FIRST_LOOK_SECONDS = 0.5  # after the start: a short step is not held up by being measured
+LOOK_SECONDS = 1.0
 HEARD = 1024  # bytes of stderr's beginning that are looked at for the words of the container's init
 # All that Docker's and Podman's init say when they cannot execute the command; they exit with 126 or 127.
 _INIT_FAILED = re.compile(
@@ -60,6 +63,7 @@ class Container(Member):
         self.lost_at: Optional[float] = None  # since when its engine is not heard of; None while it is
         self.lost_time = 0.0  # the same by the clock
         self.signal = 0  # to be sent when the engine is back
+        self.usage: Optional[Usage] = None
         self._errors = b""  # the beginning of what it wrote to stderr
         self._size = {"stdout": 0, "stderr": 0}
         self._skip = {"stdout": 0, "stderr": 0}  # bytes that come a second time
@@ -130,6 +134,7 @@ class Containers(Members):
         self._asked = False  # for containers to be created
         self._quiet_until = 0.0
         self._next_try = 0.0
+        self._next_look = NEVER
 
     # --- the beginning --------------------------------------------------------------------------------------------
 
@@ -153,6 +158,7 @@ class Containers(Members):
         write_mark(self._head["directory"], self._api.path, [member.name for member in self._members], created=True)
         self._running = list(self._members)
         self._start()
+        self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
         return None
 
     def _create(self) -> None:
@@ -301,8 +307,25 @@ class Containers(Members):
         if fd == self._fd:
             self._fd = -1
 
-    def look(self, now: float) -> float:  # noqa: ARG002 - the engine keeps limits
-        return NEVER
+    def look(self, now: float) -> float:
+        """The engine keeps limits; what is used is told in the exit, of containers that run for long enough."""
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            for member in self._running:
+                self._measure(member)
+            self.peak = max(self.peak, sum(member.usage.peak for member in self._members if member.usage is not None))
+            self.cpu = sum(member.usage.cpu for member in self._members if member.usage is not None)
+        return self._next_look
+
+    def _measure(self, member: Container) -> None:
+        if member.usage is None and member.lost_at is None:
+            try:
+                found = self._api.inspect(member.id)
+            except (EngineGone, EngineError):
+                return
+            member.usage = Usage(found["State"].get("Pid", 0) if found is not None else 0)
+        if member.usage is not None:
+            member.usage.sample()
 
     def signal(self, number: int) -> None:
         replies = []

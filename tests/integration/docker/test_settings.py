@@ -123,6 +123,14 @@ def test_a_replica_has_its_own_limits(executor, attempts):
     assert found.limits == ("memory:docker", "cpu:docker")
 
 
+def test_what_a_container_has_used_is_told(executor, attempts):
+    hog = "held = bytearray(96 << 20); import time\nwhile time.process_time() < 1.0: pass"
+    found = run(executor, attempts.command("python3", "-c", hog + "\ntime.sleep(1.5)"))
+    assert found.code == 0
+    assert 96 << 20 < found.peak_memory_bytes < 400 << 20
+    assert 0.9 < found.cpu_seconds < 5
+
+
 @pytest.mark.skipif(os.path.exists("/dev/nvidiactl"), reason="this machine has an accelerator")
 def test_an_accelerator_that_the_engine_cannot_give_is_a_refusal(executor, attempts):
     request = attempts.command("true", resources=Resources(accelerators=1), variables={"CUDA_VISIBLE_DEVICES": "0"})
