@@ -1,13 +1,12 @@
 """The processes of an attempt as containers: created, heard, waited for and removed through the engine's API.
 
 A container does not depend on its waiter: what a killed one leaves is found by the names in the mark (`CONTAINER_NAME`
-in the attempt's directory) and removed by whoever finds the attempt without a waiter (`sweep`). Nor does it depend on
-its engine, where that keeps containers alive while it restarts: the waiter comes back to them.
+in the attempt's directory), and removed by whoever finds the attempt without a waiter (`container_sweep`). Nor does it
+depend on its engine, where that keeps containers alive while it restarts: the waiter comes back to them.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import select
@@ -16,105 +15,23 @@ import time
 from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 from cairn.launcher import processes
-from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone, Reply, Stream
+from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone, Reply
+from cairn.launcher.container_member import Container, not_executed
+from cairn.launcher.container_sweep import END_PATIENCE, remove, write_mark
 from cairn.launcher.container_usage import Usage
 from cairn.launcher.control import Control
-from cairn.launcher.logs import Pump
 from cairn.launcher.members import NEVER, Member, Members, Refused
 from cairn.launcher.runtime import Call
 from cairn.launcher.step import SHIM_VARIABLE, Plan, with_shim
-from cairn.launcher.waiting import CONTAINER_NAME
 
 QUIET_SECONDS = 0.008  # how long the output is left alone after a look, so that a chatty step does not wake the waiter
 BEGIN_PATIENCE = 10.0  # for an engine that is just being restarted
-END_PATIENCE = 10.0
 GONE_PATIENCE = 300.0  # for an engine that is gone while containers of ours run
 PING_SECONDS = 5.0
 RETRY_SECONDS = 0.2
 RING = 4 << 20  # bytes that the engine's own log may be behind; so it does not slow a chatty step down
-CREATE_SECONDS = 2.0  # how long a creation that a killed waiter has asked for may still take
 FIRST_LOOK_SECONDS = 0.5  # after the start: a short step is not held up by being measured
 LOOK_SECONDS = 1.0
-HEARD = 1024  # bytes of stderr's beginning that are looked at for the words of the container's init
-# All that Docker's and Podman's init say when they cannot execute the command; they exit with 126 or 127.
-_INIT_FAILED = re.compile(
-    rb"\s*(?:\[FATAL tini \(\d+\)\] exec (?P<name>.*) failed: (?P<why>.*)"
-    rb"|(?:ERROR )?\(?catatonit(?::| \()\d+\)?:? failed to exec pid1: (?P<reason>.*))\s*",
-    re.DOTALL,
-)
-
-
-class Container(Member):
-    """One container of the attempt. `id` is "" until it was created."""
-
-    def __init__(self, plan: Plan, request: Dict[str, Any], log_limit: int) -> None:
-        """`request` has `container`: its name, its image's name and entrypoint, and the body that creates it."""
-        super().__init__(plan, Pump(-1, -1, plan.directory, log_limit))
-        container = request["container"]
-        self.name: str = container["name"]
-        self.image: str = container["image"]
-        self.body: Dict[str, Any] = dict(container["body"])
-        command = [*container["entrypoint"], *plan.command()]
-        if command:  # else what the image says
-            self.body.update(Entrypoint=command[:1], Cmd=command[1:])
-        self.id = ""
-        self.stream: Optional[Stream] = None
-        self.waiting: Optional[Reply] = None
-        self.lost_at: Optional[float] = None  # since when its engine is not heard of; None while it is
-        self.lost_time = 0.0  # the same by the clock
-        self.signal = 0  # to be sent when the engine is back
-        self.usage: Optional[Usage] = None
-        self._errors = b""  # the beginning of what it wrote to stderr
-        self._size = {"stdout": 0, "stderr": 0}
-        self._skip = {"stdout": 0, "stderr": 0}  # bytes that come a second time
-
-    def hear(self) -> None:
-        """Move what its stream holds into the logs."""
-        stream = self.stream
-        if stream is None:
-            return
-        stream.read()
-        for name, data in stream.parts():
-            again = min(self._skip[name], len(data))
-            self._skip[name] -= again
-            self._take(name, data[again:])
-
-    def _take(self, name: str, data: bytes) -> None:
-        if data:
-            self._size[name] += len(data)
-            if name == "stderr" and len(self._errors) < HEARD:
-                self._errors += data[:HEARD]
-            self.pump.take(name, data)
-
-    @property
-    def heard(self) -> int:
-        return sum(self._size.values())
-
-    def hear_again(self, stream: Stream) -> None:
-        """A stream that begins with all that was heard already."""
-        self.stream = stream
-        self._skip = dict(self._size)
-
-    def let_go(self) -> None:
-        for connection in (self.stream, self.waiting):
-            if connection is not None:
-                connection.close()
-        self.stream = self.waiting = None
-
-    def inspected(self, state: Dict[str, Any], *, tells_memory: bool) -> None:
-        """Take its end from what the engine says of it. `tells_memory`: whether that says if memory ran out."""
-        code = int(state.get("ExitCode", -1))
-        self.out_of_memory = bool(state.get("OOMKilled")) and code != 0
-        if not tells_memory and code == 128 + signal.SIGKILL and not self.signal:  # nobody else is known to kill it
-            self.out_of_memory = "Memory" in self.body["HostConfig"]
-        if 128 < code <= 128 + signal.NSIG:
-            self.number = code - 128
-            return
-        self.code = code
-        failed = _INIT_FAILED.fullmatch(self._errors) if code in (126, 127) and len(self._errors) < HEARD else None
-        if failed is not None:
-            why = (failed.group("why") or failed.group("reason")).decode(errors="replace").strip()
-            self.failure = _not_executed(self.plan.argv[0] if self.plan.argv else "", why, self.image)
 
 
 class Containers(Members):
@@ -220,7 +137,7 @@ class Containers(Members):
     def _not_started(self, member: Container, error: EngineError) -> str:
         command = member.plan.argv[0] if member.plan.argv else "the image's own command"
         if error.status in (400, 404) and re.search("no such file|not found|permission denied", error.message, re.I):
-            return _not_executed(command, error.message, member.image)
+            return not_executed(command, error.message, member.image)
         return f"the container of {member.image} could not be started: {error.message}"
 
     # --- while it runs --------------------------------------------------------------------------------------------
@@ -424,56 +341,6 @@ class Containers(Members):
             time.sleep(RETRY_SECONDS / 4)
 
 
-def write_mark(directory: str, engine_socket: str, names: Sequence[str], *, created: bool = False) -> None:
-    """Before anything is created, so that it will be found; and again once it was. No secrets."""
-    path = os.path.join(directory, CONTAINER_NAME)
-    with open(path + ".tmp", "w", encoding="utf-8") as file:
-        json.dump({"socket": engine_socket, "containers": list(names), "created": created}, file)
-    os.rename(path + ".tmp", path)
-
-
-def sweep(directory: str) -> None:
-    """Remove the containers of an attempt whose waiter is gone. An engine that does not answer keeps them."""
-    try:
-        with open(os.path.join(directory, CONTAINER_NAME), encoding="utf-8") as file:
-            mark = json.load(file)
-    except (OSError, ValueError):
-        return
-    api = ContainerApi(mark["socket"])
-    left = mark["containers"]
-    deadline = time.monotonic() + (END_PATIENCE if mark["created"] else CREATE_SECONDS)
-    while left:
-        removed, kept = remove(api, left)
-        # What the waiter has asked for just before it was killed may still come.
-        left = kept if mark["created"] else [name for name in left if name not in removed]
-        if not left or time.monotonic() > deadline or len(kept) == len(mark["containers"]):
-            return
-        time.sleep(RETRY_SECONDS / 4)
-
-
-def remove(api: ContainerApi, names: Sequence[str]) -> Tuple[List[str], List[str]]:
-    """End and remove containers with their anonymous volumes, at the same time: (which were there, which still are)."""
-    there, kept = [], []
-    replies: List[Tuple[str, Optional[Reply]]] = []
-    for name in names:
-        try:
-            replies.append((name, api.begin("DELETE", f"/containers/{name}", force=1, v=1)))
-        except EngineGone:
-            replies.append((name, None))
-    for name, reply in replies:
-        try:
-            if reply is None:
-                raise EngineGone("")
-            reply.read()
-            there.append(name)
-        except EngineGone:
-            kept.append(name)
-        except EngineError as error:
-            if error.status != 404:  # 409: somebody is removing it just now
-                kept.append(name)
-    return there, kept
-
-
 def _of(member: Container, members: Sequence[Container]) -> str:
     return f"{member.plan.replica}: " if len(members) > 1 else ""
 
@@ -482,12 +349,6 @@ def _not_created(error: EngineError, image: str) -> str:
     if error.status == 404 and "image" in error.message.lower():
         return f"the image {image} is not in the container engine any more: {error.message}"
     return f"a container of {image} cannot be created: {error.message}"
-
-
-def _not_executed(name: str, why: str, image: str) -> str:
-    if os.sep not in name and re.search("no such file|not found", why, re.I):
-        return f"command not found: {name!r} (in the image {image})"
-    return f"cannot execute {name!r} in the image {image}: {why}"
 
 
 def no_engine(engine_socket: str, reason: str) -> str:

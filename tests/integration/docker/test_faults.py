@@ -15,7 +15,7 @@ from containers import Dockerd, described
 
 from cairn.domain.states import ExitReason
 from cairn.executors.process import recovery
-from cairn.launcher import containers
+from cairn.launcher import container_sweep
 from cairn.testing.executors import collect, log, marked, run, wait_until
 
 WAIT_FOR_GO = "echo begun; while ! test -e ../go; do sleep 0.02; done; echo done; exit 6"
@@ -55,7 +55,7 @@ def test_a_container_whose_creation_was_under_way_when_its_waiter_was_killed_is_
 ):
     request = attempts.command("true")
     name = f"cairn-{request.uid}"
-    containers.write_mark(request.directory, container_engine.socket, [name])
+    container_sweep.write_mark(request.directory, container_engine.socket, [name])
 
     def create():
         time.sleep(0.5)
@@ -138,7 +138,7 @@ def test_what_nobody_could_remove_is_found_by_its_label(make_executor, attempts,
 def test_a_container_removed_from_outside_is_a_failure(executor, attempts, container_engine):
     request = attempts.shell(WAIT_FOR_GO)
     _start(executor, request)
-    containers.remove(container_engine.api, container_engine.containers_of(request))
+    container_sweep.remove(container_engine.api, container_engine.containers_of(request))
     (ended,) = collect(executor)
     assert ended.exit.reason is ExitReason.SIGNALLED
     assert "removed from outside" in ended.exit.message

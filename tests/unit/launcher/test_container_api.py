@@ -4,7 +4,7 @@ import struct
 import pytest
 
 from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone, Reply, Stream
-from cairn.launcher.containers import _INIT_FAILED
+from cairn.launcher.container_member import INIT_FAILED
 
 
 def _frame(kind, data):
@@ -94,6 +94,6 @@ def test_nobody_at_the_socket_is_said(tmp_path):
     ],
 )
 def test_the_words_of_an_init_that_could_not_execute_are_known(words):
-    found = _INIT_FAILED.fullmatch(words)
+    found = INIT_FAILED.fullmatch(words)
     assert (found.group("why") or found.group("reason")).strip() == b"No such file or directory"
-    assert not _INIT_FAILED.fullmatch(b"the step's own\n" + words)
+    assert not INIT_FAILED.fullmatch(b"the step's own\n" + words)

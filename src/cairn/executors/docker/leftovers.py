@@ -5,7 +5,7 @@ from __future__ import annotations
 from cairn.executors.docker.bodies import LABEL
 from cairn.executors.process.recovery import is_held
 from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone
-from cairn.launcher.containers import remove
+from cairn.launcher.container_sweep import remove
 
 
 def sweep(socket: str, home: str) -> None:

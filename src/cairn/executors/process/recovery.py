@@ -77,9 +77,9 @@ def end_leftovers(uid: str, directory: str) -> None:
     waiter = read_waiter(directory)
     processes.sweep(uid, waiter.step, waiter.step_ticks)
     if os.path.exists(os.path.join(directory, CONTAINER_NAME)):
-        from cairn.launcher import containers  # none in an installation that has no container engine
+        from cairn.launcher import container_sweep  # none in an installation that has no container engine
 
-        containers.sweep(directory)
+        container_sweep.sweep(directory)
 
 
 def lost(message: str) -> Exit:
