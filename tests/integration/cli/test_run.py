@@ -104,7 +104,7 @@ def test_a_failure_points_into_the_users_file(cli):
         (["run", PIPELINES / "one.yaml", "a=many"], "does not fit"),
         (["run", PIPELINES / "one.yaml", "a=1", "a=2"], "given twice"),
         (["run", PIPELINES / "one.yaml", "--no-cach"], "did you mean --no-cache"),
-        (["run", PIPELINES / "one.yaml", "--executor", "docker"], "there is no executor 'docker'"),
+        (["run", PIPELINES / "one.yaml", "--executor", "dokcer"], "there is no executor 'dokcer'"),
         (["run", PIPELINES / "one.yaml", "--config-dir", "conf"], "config directory not found"),
         (["run", PIPELINES / "one.yaml", "-m"], "add --config-dir DIR"),
         (["run", PIPELINES / "one.yaml", "--label", "x"], "is no label"),
