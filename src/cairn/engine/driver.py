@@ -23,7 +23,7 @@ from cairn.engine.final_status import final_status, success_spelling
 from cairn.engine.gangs import pool_key
 from cairn.engine.importer import import_artifact
 from cairn.engine.layout import AttemptLayout, attempt_layout, workspace_directory
-from cairn.engine.leaves import Attempt, LeafPlan, Ready
+from cairn.engine.leaves import Attempt, LeafPlan, Ready, image_key
 from cairn.engine.ports import EnvironmentPlan
 from cairn.engine.requests import WORKSPACE_PATH, Requests
 from cairn.engine.resolve import failure_of, loop_items, resolve_inputs
@@ -93,10 +93,36 @@ class Driver:
                 for warning in claim_warnings(inputs):
                     self.warn(warning)
                 return Finished(task, TaskState.SUCCEEDED, outputs)
-            return Ready(task, inputs, self.leaves[task.spec.component])
+            return Ready(task, inputs, self._leaf(task, inputs))
         except CairnError as error:
             step_error = error if isinstance(error, StepError) else StepError(error.message, remedy=error.remedy)
             return Finished(task, TaskState.FAILED, None, failure_of(step_error, task.path))
+
+    def _leaf(self, task: TaskNode, inputs: TaskInputs) -> LeafPlan:
+        """The component's; of an image that the task's inputs name, one of its own."""
+        component = task.spec.component
+        leaf = self.leaves[component]
+        if leaf.native is not None or leaf.plan.executor != "docker" or "{{" not in leaf.container.image:
+            return leaf
+        given = {"inputs": {"parameterValues": inputs.parameters}}
+        image = self._context(task, given).text(leaf.container.image)
+        key = image_key(component, image)
+        if key not in self.leaves:
+            settings = self.run.settings
+            container = msgspec.structs.replace(leaf.container, image=image)
+            plan = self.services.environments.plan(
+                component,
+                container,
+                [(mapping.pattern, mapping.target) for mapping in settings.images],
+                executor=settings.executor,
+                strict=settings.strict,
+                in_place=settings.in_place,
+            )
+            for warning in plan.warnings:
+                self.warn(warning)
+            self.leaves[key] = LeafPlan(container, plan)
+            self.leaves[key].image = image
+        return self.leaves[key]
 
     def _unspill(self, spilled: Spilled) -> Value:
         return msgspec.json.decode(self.services.store.unspill(spilled))

@@ -21,8 +21,8 @@ class LeafPlan:
     """What all instances of one component have in common."""
 
     __slots__ = (
-        "container", "env", "environment", "fixed_gang", "fixed_resources", "native", "parts", "plan", "pools",
-        "template",
+        "container", "env", "environment", "fixed_gang", "fixed_resources", "image", "native", "parts", "plan",
+        "pools", "template",
     )  # fmt: skip
 
     def __init__(self, executor: ContainerSpec | NativeSpec, plan: EnvironmentPlan) -> None:
@@ -36,7 +36,13 @@ class LeafPlan:
         self.parts: dict[str, str] = {}
         self.fixed_resources: Resources | None = None
         self.fixed_gang: Gang | None = None
+        self.image = ""  # one that the task's inputs have named: the component's own leaf plan has none
         self.pools: dict[str, LeafPlan] = {}  # of a custom job, by the keys of their plans: its other worker pools
+
+
+def image_key(component: str, image: str) -> str:
+    """Where the plan of a component in an image that a task's inputs name is found."""
+    return f"{component}@{image}"
 
 
 class Ready:

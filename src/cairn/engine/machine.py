@@ -31,7 +31,7 @@ from cairn.engine.decide import (
 from cairn.engine.driver import Driver
 from cairn.engine.flights import Flight, Flights
 from cairn.engine.gangs import restarts_of
-from cairn.engine.leaves import Attempt, Ready, not_started, waited_too_long
+from cairn.engine.leaves import Attempt, Ready, image_key, not_started, waited_too_long
 from cairn.engine.memory import Memory
 from cairn.engine.ports import EnvironmentPlan, Fence
 from cairn.engine.publish import Published
@@ -280,8 +280,9 @@ class RunMachine:
     def _with_environment(self, ready: Ready) -> bool:
         """Whether all that it runs in is ready; what is not is asked for."""
         component = ready.task.spec.component
+        own = image_key(component, ready.leaf.image) if ready.leaf.image else component
         there = True
-        for key, leaf in ((component, ready.leaf), *ready.leaf.pools.items()):
+        for key, leaf in ((own, ready.leaf), *ready.leaf.pools.items()):
             if leaf.environment is None:
                 try:
                     leaf.environment = self.services.environments.find(leaf.plan)

@@ -14,6 +14,8 @@ from cairn.environments.uv_command import Progress
 from cairn.errors import EnvironmentBuildError, InputRefused
 from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone
 
+_PATIENCE = 10.0  # seconds
+
 
 class ContainerImages:
     """Threads: any."""
@@ -25,6 +27,14 @@ class ContainerImages:
     @property
     def socket(self) -> str:
         return socket_of(self.settings)
+
+    def check(self, place: str) -> None:
+        """Raises NoContainerEngine where none answers."""
+        socket = self.socket
+        try:
+            ContainerApi(socket).ping(_PATIENCE)
+        except EngineGone as error:
+            raise no_engine(socket, str(error), place=place) from None
 
     def find(self, name: str, place: str = "") -> ImageFacts | None:
         """None for an image that the engine does not hold; a millisecond. Raises NoContainerEngine, and

@@ -54,12 +54,9 @@ class ImageEnvironments:
         """
         if not image:
             raise UnsupportedFeature("names no container image", place=component)
-        if "{{" in image:
-            raise UnsupportedFeature(
-                f"its image {image!r} is known only when it runs, and containers are planned before",
-                place=component,
-                remedy="write the image as a constant, or say which one to use: --image '*{{*=docker:IMAGE'",
-            )
+        if "{{" in image:  # planned again when the step's inputs are known
+            self.images.check(component)
+            return EnvironmentPlan(component, ImageSpec(image, None), None, executor="docker")
         facts = self.images.find(image, component)
         if facts is None and self.images.settings.pull == "never":
             raise UnsupportedFeature(

@@ -250,3 +250,20 @@ def test_without_an_engine_nothing_is_started(cli, pipeline, tmp_path):
     assert done.status == 2
     assert f"{tmp_path}/no.sock" in done.err
     assert "systemctl start docker" in done.err
+
+
+def test_inputs_may_name_the_image(cli, images, pipeline):
+    document = json.loads(pipeline("{{$.inputs.parameters['image']}}").read_text())
+    inputs = {"parameters": {"image": {"parameterType": "STRING"}}}
+    document["components"]["comp-say"]["inputDefinitions"] = document["root"]["inputDefinitions"] = inputs
+    task = document["root"]["dag"]["tasks"]["say"]
+    task["inputs"] = {"parameters": {"image": {"componentInputParameter": "image"}}}
+    path = pipeline("")
+    path.write_text(json.dumps(document))
+    one, two = (images.build(f"RUN printf {said} > /said") for said in ("one", "two"))
+    assert run(cli, path, f"image={one}") == ("one", False)
+    assert run(cli, path, f"image={two}") == ("two", False)
+    assert run(cli, path, f"image={one}") == ("one", True)
+    done = cli("run", path, "--json", "--executor", "docker", "image=Not A Name")
+    assert done.status == 1
+    assert "no name of an image" in done.json["tasks"][0]["error"]["message"]

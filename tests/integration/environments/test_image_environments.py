@@ -330,12 +330,12 @@ def test_the_home_it_was_built_in_does_not_matter_to_what_it_is(environments, pl
     )
 
 
-def test_an_image_that_is_known_only_when_it_runs_is_refused_and_may_be_mapped(environments, container_engine):
+def test_an_image_that_is_known_only_when_it_runs_is_planned_as_far_as_it_is_known(home, environments, tmp_path):
     container = ContainerSpec("{{$.inputs.parameters['image']}}", ("true",))
-    with pytest.raises(UnsupportedFeature, match="known only when it runs"):
-        planned(environments, container)
-    mapped = planned(environments, container, [("*{{*", f"docker:{container_engine.image}")])
-    assert environments.find(mapped).image.id == container_engine.image_id
+    assert planned(environments, container).executor == "docker"
+    alone = UvEnvironments(home, EnvironmentsSettings(), DockerSettings(socket=f"unix://{tmp_path}/none.sock"))
+    with pytest.raises(NoContainerEngine):
+        planned(alone, container)
 
 
 def test_a_name_that_is_none_is_refused(environments):
