@@ -15,6 +15,7 @@ from cairn.domain.states import RunState
 from cairn.tuning.types import Trial, TrialState
 
 TRIALS = 6
+ALONE = {"CAIRN_SERVER_STEP_CLIENTS": "untouched"}  # no background host, which would go on with it by itself
 PROGRAM = """
 import json, os, sys, time
 given = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--"))
@@ -83,13 +84,12 @@ def measured(place: Place) -> int:
 
 @pytest.mark.parametrize("after", [1, 4])
 def test_a_killed_tuning_job_goes_on_where_it_stood(tmp_path: Path, after: int) -> None:
-    place = Place(tmp_path / "place")
+    place = Place(tmp_path / "place", ALONE)
     trace = place.root / "trials.trace"
     running = place.start("run", str(tuned(place, trace, 0.15)), "--image", "*=host", "--json")
     wait_for(lambda: sum(started(trace).values()) >= after, 60, "trials")
     running.send(signal.SIGKILL)
     assert running.wait().killed
-    place.call("stop")  # the background host, which steps could ask, would go on with it by itself
     before = {trial.id: trial for trial in trials(place)}
     ended = place.call("runs", "resume", "latest", "--json", mark=str(place.root))
     assert ended.status == 0, str(ended)
@@ -108,15 +108,47 @@ def test_a_killed_tuning_job_goes_on_where_it_stood(tmp_path: Path, after: int) 
     check_jobs(place)
 
 
+# The pipeline's run is the first that is recorded and started, the tuning job's the second, trials' the others.
+@pytest.mark.parametrize(
+    "point",
+    [
+        "before:run.pending:2",
+        "after:run.pending:2",
+        "after:attempt.running:1",
+        "started:attempt:2",
+        "after:run.pending:3",
+        "before:run.succeeded:1",
+        "after:run.succeeded:2",
+        "before:run.succeeded:7",
+    ],
+)
+def test_wherever_the_engine_dies_each_trial_is_made_once(tmp_path: Path, point: str) -> None:
+    place = Place(tmp_path / "place", ALONE)
+    trace = place.root / "trials.trace"
+    file = tuned(place, trace, 0.0)
+    died = place.call("run", str(file), "--image", "*=host", FAULT=point)
+    assert died.killed, str(died)
+    with place.open() as cairn:
+        (run,) = cairn.records.page_runs()[0]
+        open_still = not run.state.terminal
+    if open_still:
+        ended = place.call("runs", "resume", "latest", "--json", mark=str(place.root))
+        assert ended.status == 0, str(ended)
+    found = trials(place)
+    assert [trial.id for trial in found] == [str(number + 1) for number in range(TRIALS)]
+    assert {trial.state for trial in found} == {TrialState.SUCCEEDED}
+    assert started(trace) == Counter({trial.id: 1 for trial in found})
+    check_jobs(place)
+
+
 def test_with_containers_no_container_is_left(tmp_path: Path, container_engine: Any) -> None:
-    place = Place(tmp_path / "place", {"DOCKER_HOST": f"unix://{container_engine.socket}"})
+    place = Place(tmp_path / "place", {**ALONE, "DOCKER_HOST": f"unix://{container_engine.socket}"})
     file = tuned(place, Path("/dev/null"), 0.15, container_engine.image)
     running = place.start("run", str(file), "--executor", "docker", "--json")
     wait_for(lambda: running.alive and measured(place) >= 2, 60, "trials in containers")
     running.send(signal.SIGKILL)
     assert running.wait().killed
     assert container_engine.api.list(f"cairn.home={place.home}"), "trials go on under their waiters"
-    place.call("stop")
     before = {trial.id: trial for trial in trials(place)}
     ended = place.call("runs", "resume", "latest", "--json", mark=str(place.root))
     assert ended.status == 0, str(ended)
@@ -136,15 +168,13 @@ def test_with_containers_no_container_is_left(tmp_path: Path, container_engine: 
 
 
 def test_a_killed_tuning_job_can_be_cancelled(tmp_path: Path) -> None:
-    place = Place(tmp_path / "place")
+    place = Place(tmp_path / "place", ALONE)
     trace = place.root / "trials.trace"
     running = place.start("run", str(tuned(place, trace, 60)), "--image", "*=host")
     wait_for(lambda: sum(started(trace).values()) >= 2, 60, "trials")
     running.send(signal.SIGKILL)
     running.wait()
-    place.call("stop")
     place.call("runs", "cancel", "latest")
-    place.call("stop")
     wait_for(lambda: not processes_of(str(place.root)), 30, "its trials end")
     with place.open() as cairn:
         assert not list(cairn.records.open_runs())
@@ -158,5 +188,4 @@ def check_jobs(place: Place) -> None:
         assert len(jobs) == TRIALS
         assert {job.state for job in jobs} == {RunState.SUCCEEDED}
         assert not list(cairn.records.open_runs())
-    place.call("stop")
     wait_for(lambda: not processes_of(str(place.root)), 10, "processes end")
