@@ -12,11 +12,11 @@ from cairn.launcher.limits import CGROUPS
 class Usage:
     """`peak` is the most memory so far in bytes, `cpu` seconds of CPU so far; 0 while nothing is known."""
 
-    def __init__(self, pid: int) -> None:
-        """`pid`: any process of the container, as this machine numbers it."""
+    def __init__(self, container: str, pid: int) -> None:
+        """`container`: its id; `pid`: any process of it, as its engine numbers it."""
         self.peak = 0
         self.cpu = 0.0
-        self._groups = _groups_of(pid)
+        self._groups = _groups_of(container, pid)
 
     def sample(self) -> None:
         groups = self._groups
@@ -29,15 +29,13 @@ class Usage:
             self.cpu = max(self.cpu, _number(groups["cpuacct"], "cpuacct.usage") / 1e9)
 
 
-def _groups_of(pid: int) -> Dict[str, str]:
-    """The directories of a process's cgroups by controller, "" for the unified hierarchy; never one of ours too."""
+def _groups_of(container: str, pid: int) -> Dict[str, str]:
+    """The directories of the container's cgroups by controller, "" for the unified hierarchy. None where the engine
+    runs in a virtual machine: that number is another process's here."""
     found: Dict[str, str] = {}
     try:
-        with (
-            open(f"/proc/{pid}/cgroup", encoding="utf-8") as theirs,
-            open("/proc/self/cgroup", encoding="utf-8") as own,
-        ):
-            lines = set(theirs) - set(own)
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+            lines = [line for line in file if container in line]
     except OSError:
         return found
     for line in lines:

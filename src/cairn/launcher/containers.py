@@ -240,7 +240,7 @@ class Containers(Members):
                 found = self._api.inspect(member.id)
             except (EngineGone, EngineError):
                 return
-            member.usage = Usage(found["State"].get("Pid", 0) if found is not None else 0)
+            member.usage = Usage(member.id, found["State"].get("Pid", 0) if found is not None else 0)
         if member.usage is not None:
             member.usage.sample()
 
