@@ -31,7 +31,18 @@ def test_every_pipeline_of_the_corpus_that_can_run_here_conforms_in_containers(
 
     stand_ins.tag(container_engine.socket, corpus.rglob("*.yaml"))
     command = [sys.executable, str(corpus / "conformance.py"), "--cli", f"{sys.executable} -m cairn"]
-    command += ["--classes", "ABD", "--extra", "--executor docker", "--jobs", "3", "--home", str(tmp_path / "home")]
+    command += [
+        "--classes",
+        "ABD",
+        "--extra",
+        "--executor docker",
+        "--jobs",
+        "3",
+        "--timeout",
+        "300",
+        "--home",
+        str(tmp_path / "home"),
+    ]
     around = {**os.environ, "DOCKER_HOST": f"unix://{container_engine.socket}"}
     process = subprocess.run(
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, errors="replace", env=around
