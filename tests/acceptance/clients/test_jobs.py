@@ -17,7 +17,11 @@ JOBS = {
 }  # fmt: skip
 TUNING = {"run, trials, get", "grid search, run in the background", "failing trials", "cancel, list, delete"}
 EXPERIMENTS = {"a run of the experiment is made for the job", "a run that there is"}
-COMPONENTS = {"a component's outputs come from its job", "the jobs are resources of their own"}
+COMPONENTS = {
+    "a component's outputs come from its job",
+    "the jobs are resources of their own",
+    "an endpoint of its own",
+}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 from connection import BUCKET, connect, passed, unique
 from google.cloud import aiplatform
 from google.cloud.aiplatform import pipeline_jobs
+from google.cloud.aiplatform_v1 import JobServiceClient
 from google.cloud.aiplatform_v1.types import JobState, PipelineState
 from google_cloud_pipeline_components.v1.custom_job import (
     CustomTrainingJobOp,
@@ -76,3 +77,8 @@ for task, name in (("train", "component"), ("custom-training-job", "plain")):
 listed = aiplatform.CustomJob.list(filter=f"labels.suite={suite}")
 assert {one.display_name for one in listed} == {suite + "-component", suite + "-plain"}, listed
 passed("the jobs are resources of their own")
+
+# as the launchers of the components ask, each by an endpoint that it builds itself
+own = JobServiceClient(client_options={"api_endpoint": "us-central1-aiplatform.googleapis.com"})
+assert own.get_custom_job(name=made.resource_name).display_name == suite + "-plain"
+passed("an endpoint of its own")
