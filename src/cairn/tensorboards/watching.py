@@ -20,7 +20,7 @@ import msgspec
 import xxhash
 
 from cairn.domain.documents import Document
-from cairn.domain.runs import AttemptRecord, JournalEntry, Run
+from cairn.domain.runs import AttemptRecord, JournalEntry, Run, RunKind
 from cairn.domain.states import AttemptState
 from cairn.errors import AlreadyExists, CairnError, NotFound
 from cairn.tensorboards import log_directories
@@ -163,7 +163,7 @@ class LogWatch:
             if not token:
                 break
         self._sequence = self._place_in_journal()
-        for run in self._records.open_runs():
+        for run in map(self._named, self._records.open_runs()):
             self._watch_job(run)
             for attempt in self._records.attempts(run.uid):
                 if not attempt.state.terminal:
@@ -217,7 +217,7 @@ class LogWatch:
         if entry.kind == "attempt":
             number = int(entry.detail.get("number", 1))
             try:
-                run = self._records.run(entry.run_uid)
+                run = self._named(self._records.run(entry.run_uid))
             except NotFound:
                 return
             self._watch(run, entry.path, number)  # at its end too: replicas' directories are there by then
@@ -227,6 +227,15 @@ class LogWatch:
                 self._end(_key(run, entry.path, number))
         elif entry.kind == "run" and entry.state in ("SUCCEEDED", "FAILED", "CANCELLED"):
             self._end(entry.run_uid)
+
+    def _named(self, run: Run) -> Run:
+        """A trial with the id of its tuning job for its parent: its experiment is called after that."""
+        if run.kind is not RunKind.TRIAL or not run.parent:
+            return run
+        try:
+            return msgspec.structs.replace(run, parent=self._records.run(run.parent).job_id)
+        except NotFound:
+            return run
 
     def _watch(self, run: Run, path: str, number: int) -> None:
         for found in log_directories.of_attempt(self._runs_directory, run, path, number):
