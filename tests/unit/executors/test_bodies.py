@@ -105,8 +105,9 @@ def test_amds_devices_are_shown_as_files(directory):
 
 def test_labels_name_home_attempt_run_and_task(directory):
     request = _request(directory, variables={"CAIRN_RUN": "r", "CAIRN_TASK": "train"})
-    labels = Maker(DockerSettings(), "", "/h").container(request, 0)["body"]["Labels"]
+    labels = Maker(DockerSettings(), "", directory).container(request, 0)["body"]["Labels"]
     assert labels == {
-        "cairn.home": "/h", "cairn.attempt": "u", "cairn.directory": directory, "cairn.replica": "main",
+        "cairn.home": directory, "cairn.home.inode": str(os.stat(directory).st_ino),
+        "cairn.attempt": "u", "cairn.directory": directory, "cairn.replica": "main",
         "cairn.run": "r", "cairn.task": "train",
     }  # fmt: skip

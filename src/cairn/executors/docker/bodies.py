@@ -28,6 +28,7 @@ class Maker:
         self._settings = settings
         self._user = user
         self._home = home
+        self._inode = inode(home)
         self._shm = _shared_memory(settings)
 
     def container(self, request: StartAttempt, number: int) -> dict[str, Any]:
@@ -93,6 +94,7 @@ class Maker:
     def _labels(self, request: StartAttempt, process: ProcessSpec) -> dict[str, str]:
         told = {
             "home": self._home,
+            "home.inode": self._inode,
             "attempt": request.uid,
             "directory": request.directory,
             "replica": process.replica,
@@ -124,6 +126,14 @@ class Maker:
         if settings.cap_drop:
             host["CapDrop"] = list(settings.cap_drop)
         return host
+
+
+def inode(home: str) -> str:
+    """Tells homes apart that have the same path in different containers; "" where there is none."""
+    try:
+        return str(os.stat(home).st_ino) if home else ""
+    except OSError:
+        return ""
 
 
 def _shared_memory(settings: DockerSettings) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cairn.executors.docker.bodies import LABEL
+from cairn.executors.docker.bodies import LABEL, inode
 from cairn.executors.process.recovery import is_held
 from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone
 from cairn.launcher.container_sweep import remove
@@ -19,5 +19,7 @@ def sweep(socket: str, home: str) -> None:
         found = api.list(f"{LABEL}home={home}")
     except (EngineGone, EngineError):
         return
-    lost = [one["Id"] for one in found if not is_held(one["Labels"].get(f"{LABEL}directory", ""))]
+    here = inode(home)  # a Cairn in a container may have another home of that name, in the same engine
+    ours = [one for one in found if one["Labels"].get(f"{LABEL}home.inode") == here]
+    lost = [one["Id"] for one in ours if not is_held(one["Labels"].get(f"{LABEL}directory", ""))]
     remove(api, lost)
