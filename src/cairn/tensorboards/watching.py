@@ -172,10 +172,11 @@ class LogWatch:
             watched.ended = watched.ended or self._has_ended(watched.key)
 
     def _place_in_journal(self) -> int:
+        head = self._records.head()
         try:
-            return int(self._records.document(JOURNAL, _JOURNAL_ID).body["sequence"])
+            return min(head, int(self._records.document(JOURNAL, _JOURNAL_ID).body["sequence"]))
         except NotFound:
-            return self._records.head()
+            return head
 
     def _has_ended(self, key: str) -> bool:
         uid, _, rest = key.partition(":")
