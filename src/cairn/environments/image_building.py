@@ -14,6 +14,7 @@ import re
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -47,6 +48,7 @@ from cairn.launcher.container_api import ContainerApi, EngineError, EngineGone
 ENVIRONMENT = "/cairn/environment"
 _PROJECT = "/cairn/project"
 _LOCK_LABEL = "cairn.lock"
+_FORGOTTEN_SECONDS = 600.0
 _UV = "/cairn/uv"
 _CACHE = "/cairn/cache"
 _OTHER_CACHES = "/cairn/caches"
@@ -219,8 +221,13 @@ def _sweep(api: ContainerApi) -> None:
     for left in api.list(_LOCK_LABEL):
         if left["State"] == "running":
             continue  # it ends by itself
+        lock = Path(left["Labels"][_LOCK_LABEL])
+        if not lock.exists():  # with its home
+            if time.time() - left["Created"] > _FORGOTTEN_SECONDS:
+                remove(api, left["Id"])
+            continue
         with contextlib.suppress(OSError):  # another user's home
-            descriptor = open_lock(Path(left["Labels"][_LOCK_LABEL]))
+            descriptor = open_lock(lock)
             try:
                 if try_lock(descriptor, shared=False):
                     remove(api, left["Id"])
