@@ -20,7 +20,7 @@ PYTEST = $(BIN)/pytest -n $(TEST_WORKERS) --dist loadgroup
 
 help:
 	@echo 'make demo     run examples/training/pipeline.py; everything it stores lies in .cairn-demo (CAIRN_HOME=DIR to choose)'
-	@echo 'make test     the whole suite, at most 30 minutes (TEST_WORKERS=2, TEST_ARGS="-k name")'
+	@echo 'make test     the whole suite, at most 45 minutes (TEST_WORKERS=2, TEST_ARGS="-k name")'
 	@echo 'make check    lint, types, layers and unit tests, within 3 minutes'
 	@echo 'make lint     ruff, mypy and the import contracts'
 	@echo 'make unit     the unit tests'
@@ -40,7 +40,7 @@ demo:
 	@$(BIN)/cairn run examples/training/pipeline.py
 
 test: env
-	@$(PYTEST) --session-timeout=1800 $(TEST_ARGS)
+	@$(PYTEST) --session-timeout=2700 $(TEST_ARGS)
 
 check: lint unit
 

@@ -88,13 +88,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("docker")
 
 
-# Tests of servers and clients: they wait most of their time.
-_SERVED = ("tests/acceptance/clients/", "tests/integration/api/", "tests/integration/client/")
+# Tests of servers, clients and containers: they wait most of their time.
+_SERVED = (
+    "tests/acceptance/clients/",
+    "tests/acceptance/test_conformance_containers.py",
+    "tests/acceptance/test_tuning_example.py",
+    "tests/integration/api/",
+    "tests/integration/cli/test_images.py",
+    "tests/integration/client/",
+    "tests/integration/docker/",
+    "tests/integration/environments/test_image",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """CAIRN_TEST_TWO_LANES=1: what serves in one worker, all else in another, each in its order."""
+    """CAIRN_TEST_TWO_LANES=1: what serves or runs in containers in one worker, all else in another, each in its order."""
     if os.environ.get("CAIRN_TEST_TWO_LANES") != "1":
         return None
     from xdist.scheduler import LoadScopeScheduling
