@@ -103,7 +103,7 @@ _SERVED = (
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """CAIRN_TEST_TWO_LANES=1: what serves or runs in containers in one worker, all else in another, each in its order."""
+    """CAIRN_TEST_TWO_LANES=1: what serves or runs in containers in one worker, all else in another, in their order."""
     if os.environ.get("CAIRN_TEST_TWO_LANES") != "1":
         return None
     from xdist.scheduler import LoadScopeScheduling
