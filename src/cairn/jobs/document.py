@@ -5,7 +5,6 @@ Source: `google.cloud.aiplatform.v1` CustomJob; kubeflow/pipelines `pipeline_spe
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Mapping
@@ -13,19 +12,21 @@ from typing import Any
 
 from cairn.errors import InputRefused
 from cairn.spec.load import load_text
+from cairn.spec.placeholders import literal
 from cairn.spec.types import Pipeline
 
 PIPELINE = "custom-job"
 TASK = "job"
 MAX_DISPLAY_NAME = 128
 _PLACEHOLDER = "{{$"
+_TOLD = ("command", "args", "env")  # what a program is told: of a containerSpec or a pythonPackageSpec
 _ASKED = ("displayName", "jobSpec", "encryptionSpec")
 
 
 def job_pipeline(message: Mapping[str, Any], environment: Mapping[str, str]) -> Pipeline:
     """The pipeline whose one task is `message` (canonical JSON, or with snake_case keys). `environment` is given to
     every replica; the job's own variables win. Raises InputRefused, SpecError."""
-    job = copy.deepcopy(dict(message))
+    job = json.loads(json.dumps(dict(message)))  # a copy of its own of each pool, also where YAML's anchors share one
     spec = field(job, "jobSpec")
     if not isinstance(spec, dict) or not isinstance(field(spec, "workerPoolSpecs"), list):
         raise InputRefused("has no worker pools", place="jobSpec.workerPoolSpecs")
@@ -33,6 +34,7 @@ def job_pipeline(message: Mapping[str, Any], environment: Mapping[str, str]) -> 
     for pool in field(spec, "workerPoolSpecs"):
         if isinstance(pool, dict):
             _add_variables(pool, environment)
+            _take_literally(pool)
     # Its labels are the run's, and what the service puts out (its name, state and times) is nothing that was asked.
     asked = {name: field(job, name) for name in _ASKED if field(job, name) is not None}
     return load_text(json.dumps(_document(asked)), origin="the custom job")
@@ -57,13 +59,29 @@ def _add_variables(pool: dict[str, Any], environment: Mapping[str, str]) -> None
     spec["env"] = [*({"name": name, "value": value} for name, value in environment.items() if name not in names), *own]
 
 
+def _take_literally(pool: dict[str, Any]) -> None:
+    """A job is no step of a pipeline: what its program is told is told as it stands. What is no text is refused when
+    it is read."""
+    for name in ("containerSpec", "pythonPackageSpec"):
+        spec = field(pool, name)
+        if not isinstance(spec, dict):
+            continue
+        for key in _TOLD[:2]:
+            if isinstance(spec.get(key), list):
+                spec[key] = [literal(word) if isinstance(word, str) else word for word in spec[key]]
+        for variable in spec["env"] if isinstance(spec.get("env"), list) else ():
+            if isinstance(variable, dict) and isinstance(variable.get("value"), str):
+                variable["value"] = literal(variable["value"])
+
+
 def _check_texts(value: Any, *place: str) -> None:
-    """A job is no step of a pipeline: there is nothing that a placeholder could stand for."""
+    """Nor is there anything that a placeholder could stand for in an image's name or a directory's."""
     if isinstance(value, str) and _PLACEHOLDER in value:
         raise InputRefused(f"holds a placeholder of a pipeline: {value[:80]!r}", place=".".join(place))
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, inner in items:
-        _check_texts(inner, *place, str(name))
+        if name not in _TOLD:
+            _check_texts(inner, *place, str(name))
 
 
 def _document(job: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ _NAMES = {
     "pipeline_persistent_resource_id": "nothing",
     "pipeline_encryption_key_name": "nothing",
 }
+_LITERAL = "{{$.cairn_literal}}"  # stands for nothing, and keeps what is around it apart
 _KEY = r"\[(?:''(.+?)''|'(.+?)'|\"(.+?)\")\]"
 _WORD = re.compile(r"\{\{\$(.*?)\}\}", re.DOTALL)
 _INPUT_OUTPUT = re.compile(rf"\.(inputs|outputs)\.(parameters|artifacts){_KEY}(.*)$", re.DOTALL)
@@ -211,6 +212,12 @@ def compile_command(words: Sequence[str]) -> CommandTemplate:
     return CommandTemplate(words)
 
 
+def literal(word: str) -> str:
+    """A word that comes to `word` whatever it holds: also where that looks like a placeholder, Concat or IfPresent."""
+    written = word.replace("{{$", f"{{{{{_LITERAL}$")
+    return f"{_LITERAL}{written}" if _may_be_struct(word) else written
+
+
 def parse_text(text: str) -> tuple[Part, ...]:
     """Text and placeholders in order. Raises SpecError for a placeholder that does not exist."""
     parts: list[Part] = []
@@ -297,6 +304,8 @@ def _parse_placeholder(text: str, inside: str) -> Placeholder | None:
         return Placeholder(text, "executor_input", escapes=escapes)
     if inside in (".outputs.output_file", ".outputMetadataUri"):
         return Placeholder(text, "output_file", escapes=escapes)
+    if text == _LITERAL:
+        return Placeholder(text, "nothing")
     if inside[1:] in _NAMES and inside[0] == ".":
         return Placeholder(text, _NAMES[inside[1:]], escapes=escapes)
     match = _INPUT_OUTPUT.match(inside)
@@ -320,8 +329,12 @@ def _artifact_field(rest: str) -> tuple[str | None, tuple[str, ...]]:
     return None, ()
 
 
+def _may_be_struct(word: str) -> bool:
+    return word.startswith("{") and ('"Concat"' in word or '"IfPresent"' in word)
+
+
 def _parse_word(word: str) -> Node:
-    if word.startswith("{") and ('"Concat"' in word or '"IfPresent"' in word):
+    if _may_be_struct(word):
         try:
             value = json.loads(word)
         except (ValueError, RecursionError):

@@ -84,6 +84,25 @@ def test_snake_case_is_the_same_job(said: Callable[[Run], dict[str, str]], cairn
     assert said(ended) == {"workerpool0-0": "1 3\n"}
 
 
+WORDS = [
+    "{{$}}",
+    "{{$.inputs.parameters['x']}} {{$.pipeline_job_name}}",
+    "{{{{$.cairn_literal}}$",
+    '{"Concat": ["a", "{{$}}", "b"]}',
+    '{"IfPresent": {"InputName": "x", "Then": "y"}}',
+    "a\nb {{$.pipeline_root}}",
+]
+
+
+def test_a_job_is_told_literally_what_looks_like_a_placeholder(
+    run: Callable[..., Run], said: Callable[[Run], dict[str, str]]
+) -> None:
+    show = container('printf "%s|" "$@" "$WORD"', args=["sh", *WORDS], env=[{"name": "WORD", "value": WORDS[1]}])
+    ended = run([show, show])
+    told = "".join(f"{word}|" for word in [*WORDS, WORDS[1]])
+    assert said(ended) == {"workerpool0-0": told, "workerpool1-0": told}
+
+
 @pytest.mark.parametrize(
     ("message", "place"),
     [
@@ -93,8 +112,8 @@ def test_snake_case_is_the_same_job(said: Callable[[Run], dict[str, str]], cairn
         ({**MESSAGE, "labels": {"a": 1}}, "labels"),
         ({"jobSpec": {"workerPoolSpecs": [{"containerSpec": {}}]}}, "jobSpec.workerPoolSpecs[0]"),
         (
-            {"jobSpec": {"workerPoolSpecs": [container("echo {{$.inputs.parameters['x']}}")]}},
-            "jobSpec.workerPoolSpecs.0.containerSpec.command.2",
+            {"jobSpec": {"workerPoolSpecs": [container("true", imageUri="{{$.inputs.parameters['x']}}")]}},
+            "jobSpec.workerPoolSpecs.0.containerSpec.imageUri",
         ),
     ],
 )

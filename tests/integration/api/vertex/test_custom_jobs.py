@@ -173,8 +173,8 @@ def with_machine(machine_type):
             "customJob.jobSpec.workerPoolSpecs[0].containerSpec.imageUri: ",
         ),
         (
-            job_of("echo {{$.inputs.parameters['x']}}"),
-            "customJob.jobSpec.workerPoolSpecs[0].containerSpec.command[2]: ",
+            job_of("true", baseOutputDirectory={"outputUriPrefix": "gs://b/{{$.pipeline_job_name}}"}),
+            "customJob.jobSpec.baseOutputDirectory.outputUriPrefix: ",
         ),
         (job_of("true", replicas=-1), "customJob.jobSpec.workerPoolSpecs[0].replicaCount: "),
         (
