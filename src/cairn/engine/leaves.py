@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
+from cairn.domain.clock import Clock
 from cairn.domain.resources import Resources
 from cairn.domain.runs import CacheComparison, Failure, TaskInputs
 from cairn.domain.states import TaskState
 from cairn.engine.decide import Finished
 from cairn.engine.gangs import Gang
 from cairn.engine.layout import AttemptLayout
+from cairn.engine.memory import Memory
 from cairn.engine.ports import NATIVE_ENVIRONMENT, Environment, EnvironmentPlan, StartAttempt
 from cairn.engine.tree import TaskNode
 from cairn.errors import CairnError
 from cairn.spec.placeholders import CommandTemplate, PlaceholderContext, compile_command
-from cairn.spec.types import ContainerSpec, NativeSpec
+from cairn.spec.types import ContainerSpec, JobSpec, NativeSpec
 
 
 class LeafPlan:
@@ -81,6 +85,21 @@ def not_started(task: TaskNode, error: CairnError) -> Finished:
     return Finished(task, TaskState.FAILED, None, failure)
 
 
+def limit_times(attempt: Attempt, job: JobSpec, began: int, memory: Memory, clock: Clock) -> bool:
+    """Set the time that a custom job has left to wait and to run, counting what `memory` holds of its earlier attempts
+    and of other engines; `began` is when the run did. False where none is left to run."""
+    task, request = attempt.ready.task, attempt.request
+    if job.max_wait_seconds:
+        now = clock.now()
+        since = min(memory.waiting_since(task.path, task.attempts) or now, now)
+        attempt.wait_until = clock.monotonic() + job.max_wait_seconds - (now - since) / 1e6
+    if request is None or not request.timeout_seconds or task.spec.retry is not None:  # a task's retry is a new job
+        return True
+    left = request.timeout_seconds - memory.spent(task.path, began)
+    attempt.request = msgspec.structs.replace(request, timeout_seconds=left)
+    return left > 0
+
+
 def waited_too_long(attempt: Attempt) -> Finished:
     """A custom job that the machine had no room for in the time that it gives."""
     job = attempt.ready.leaf.container.job
@@ -91,5 +110,18 @@ def waited_too_long(attempt: Attempt) -> Finished:
         code=4,
         place=attempt.ready.task.path,
         remedy="let it wait longer, or ask for less",
+    )
+    return Finished(attempt.ready.task, TaskState.FAILED, None, failure)
+
+
+def took_too_long(attempt: Attempt) -> Finished:
+    """A custom job that was to start anew when the attempts before had used its time up."""
+    seconds = attempt.ready.task.component.platform.active_deadline_seconds
+    failure = Failure(
+        f"its attempts took {seconds} seconds together (timeout)",
+        kind="DeadlineExceeded",
+        code=4,
+        place=attempt.ready.task.path,
+        remedy="give it more time",
     )
     return Finished(attempt.ready.task, TaskState.FAILED, None, failure)

@@ -31,7 +31,7 @@ from cairn.engine.decide import (
 from cairn.engine.driver import Driver
 from cairn.engine.flights import Flight, Flights
 from cairn.engine.gangs import restarts_of
-from cairn.engine.leaves import Attempt, Ready, image_key, not_started, waited_too_long
+from cairn.engine.leaves import Attempt, Ready, image_key, limit_times, not_started, took_too_long, waited_too_long
 from cairn.engine.memory import Memory
 from cairn.engine.ports import EnvironmentPlan, Fence
 from cairn.engine.publish import Published
@@ -322,9 +322,11 @@ class RunMachine:
         except CairnError as error:
             self.apply(not_started(task, error))
             return
-        job = ready.leaf.container.job
-        if job is not None and job.max_wait_seconds:
-            attempt.wait_until = self.services.clock.monotonic() + job.max_wait_seconds
+        if ready.leaf.container.job is not None:
+            began = self.run.start_time
+            if not limit_times(attempt, ready.leaf.container.job, began, self.memory, self.services.clock):
+                self.apply(took_too_long(attempt))
+                return
         self.prepared.append(attempt)
 
     # --- attempts ----------------------------------------------------------------------------------------------------
@@ -336,6 +338,8 @@ class RunMachine:
         if not self.prepared:
             return None
         first = self.prepared[0]
+        if first.wait_until < math.inf and first.ready.task.path in self.writer.fresh:
+            return None
         if first.ready.waited:  # that it waits no longer is committed first: a start that is denied writes nothing
             if first.ready.task.path in self.writer.fresh:
                 return None
@@ -374,8 +378,13 @@ class RunMachine:
         self.memory.recalled.discard(attempt.ready.task.path)
 
     def denied(self, attempt: Attempt) -> None:
-        attempt.ready.task.attempts -= 1
-        self.writer.fresh.pop(attempt.ready.task.path, None)
+        task = attempt.ready.task
+        task.attempts -= 1
+        self.writer.fresh.pop(task.path, None)
+        if attempt.wait_until < math.inf and not task.attempts and self.memory.task(task.path) is None:
+            waiting = self.writer.task_record(task, TaskState.PENDING)  # since when, for engines to come
+            self.memory.remember(waiting)
+            self.writer.put(waiting)
         self.prepared.appendleft(attempt)
 
     def exited(self, uid: str, ended: Exit, published: Published | None, error: StepError | None) -> None:

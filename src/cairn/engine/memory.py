@@ -19,12 +19,18 @@ class Memory:
     def __init__(self, tasks: Sequence[TaskRecord] = (), attempts: Sequence[AttemptRecord] = ()) -> None:
         self._tasks = {task.path: task for task in tasks}
         self._running = {attempt.path: attempt for attempt in attempts if attempt.state is AttemptState.RUNNING}
+        self._failed = [attempt for attempt in attempts if attempt.state is AttemptState.FAILED]
         self._consulted: set[str] = set()
         self.recalled: set[str] = set()  # paths whose next record is the one that stands already
         self.started: dict[str, int] = {}
 
     def task(self, path: str) -> TaskRecord | None:
         return self._tasks.get(path)
+
+    def remember(self, task: TaskRecord) -> None:
+        """This engine's own record, which it goes by as one that comes after it would."""
+        self._tasks[task.path] = task
+        self._consulted.add(task.path)
 
     def consult(self, path: str) -> TaskRecord | None:
         """The recorded task, when it comes up for the first time: from then on it is this engine's own doing."""
@@ -49,6 +55,22 @@ class Memory:
 
     def running(self, path: str) -> AttemptRecord | None:
         return self._running.pop(path, None)
+
+    def failed(self, attempt: AttemptRecord) -> None:
+        """It has ended so, as it is recorded."""
+        self._failed.append(attempt)
+
+    def spent(self, path: str, since: int) -> float:
+        """Seconds that the failed attempts of a task took that began at `since` or later."""
+        found = [each for each in self._failed if each.path == path and each.start_time >= since]
+        return sum(each.end_time - each.start_time for each in found) / 1e6
+
+    def waiting_since(self, path: str, attempts: int) -> int:
+        """When the task began to wait for room, if that is recorded; `attempts`: how many it has had. 0 if not."""
+        if attempts:
+            return max((each.end_time for each in self._failed if each.path == path), default=0)
+        known = self._tasks.get(path)
+        return known.create_time if known is not None and known.state is TaskState.PENDING else 0
 
     def forget(self, path: str) -> None:
         self._tasks.pop(path, None)

@@ -232,6 +232,8 @@ class RunWriter:
             record, state=state, exit=ended, error=error, end_time=ended.end_time or self.services.clock.now()
         )
         self.batch.attempts.append(closed)
+        if state is AttemptState.FAILED:
+            self.memory.failed(closed)
         self.labels.append(f"attempt.{state.lower()}")
 
 

@@ -202,11 +202,51 @@ def test_a_job_that_is_not_admitted_in_time_fails_and_says_so(cairn: Cairn) -> N
     assert "no room for it within 1 seconds (maxWaitDuration)" in ended.error.message
 
 
+def test_what_a_job_has_waited_counts_when_another_engine_takes_it_up(cairn: Cairn) -> None:
+    holds = {"displayName": "holds", "jobSpec": {"workerPoolSpecs": [container("sleep 30", machine="n1-standard-96")]}}
+    scheduling = {"maxWaitDuration": "3s"}
+    waits = {"displayName": "waits", "jobSpec": {"workerPoolSpecs": [container("true")], "scheduling": scheduling}}
+    first, second = (cairn.jobs.create(message, settings=HOST) for message in (holds, waits))
+    holding, engine = cairn.engine(), cairn.engine()
+    holding.bring(first.run, first.pipeline)
+    while not cairn.records.attempts(first.run.uid):
+        holding.turn(0.1)
+    began = time.monotonic()
+    for _ in range(20):  # of an engine that dies, and one that comes after it
+        engine.bring(second.run, second.pipeline)
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until and second.run.uid not in engine.finished:
+            engine.turn(0.05)
+        if second.run.uid in engine.finished:
+            break
+        engine.close()
+        engine = cairn.engine()
+    took = time.monotonic() - began
+    ended = engine.finished[second.run.uid]
+    engine.close()
+    holding.cancel(first.run.uid, kill=True)
+    holding.run_until_done()
+    holding.close()
+    assert ended.error is not None
+    assert "no room for it within 3 seconds" in ended.error.message
+    assert took < 8
+
+
 def test_a_time_out_is_the_jobs(run: RunJob) -> None:
     ended = run([container("sleep 30"), container("sleep 30")], scheduling={"timeout": "1s"})
     assert ended.state is RunState.FAILED
     assert ended.error is not None
     assert (ended.error.kind, ended.error.code) == ("DeadlineExceeded", 4)
+
+
+def test_a_time_out_counts_over_restarts(run: RunJob, cairn: Cairn) -> None:
+    """Four attempts of 0.8 seconds are not done within two."""
+    scheduling = {"restartJobOnWorkerRestart": True, "timeout": "2s"}
+    ended = run([container("sleep 0.8; exit 1")], scheduling=scheduling)
+    assert ended.error is not None
+    assert (ended.error.kind, ended.error.code) == ("DeadlineExceeded", 4)
+    attempts = cairn.records.attempts(ended.uid)
+    assert len(attempts) in (2, 3)  # where the machine is slow, two have used the time up
 
 
 @pytest.mark.parametrize(("disabled", "state", "attempts"), [(False, "SUCCEEDED", 3), (True, "FAILED", 1)])
