@@ -34,10 +34,10 @@ def anchors(text: str) -> set[str]:
 
 
 def commands(text: str) -> Iterator[str]:
-    """Lines after a prompt, and what stands in the running text as code."""
+    """Lines after a prompt, those that a backslash continues as one, and what stands in the running text as code."""
     for language, body in _FENCE.findall(text):
         if language == "console":
-            yield from (line[2:] for line in body.splitlines() if line.startswith("$ "))
+            yield from (line[2:] for line in re.sub(r"\\\n\s*", "", body).splitlines() if line.startswith("$ "))
     yield from _INLINE.findall(_FENCE.sub("", text))
 
 

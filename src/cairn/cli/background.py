@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cairn.cli import options, output, words
+from cairn.cli import nouns, options, output, words
 from cairn.cli.opening import opened
 from cairn.cli.tables import facts, table
 
 if TYPE_CHECKING:
+    from cairn.domain.runs import Run
     from cairn.engine.background import BackgroundHost
+    from cairn.wiring import Cairn
 
 
 @click.command()
@@ -57,6 +59,13 @@ def _told(host: BackgroundHost) -> dict[str, Any] | None:
     }
 
 
+def _left(cairn: Cairn) -> list[Run]:
+    """Open runs that nobody has: whoever takes up one of them takes up the jobs and trials that it has started."""
+    found = cairn.records.open_runs()
+    uids = {run.uid for run in found}
+    return [run for run in found if run.parent not in uids and cairn.records.claimed(run.uid) is None]
+
+
 def _open_run(cairn: Any, run: Any) -> dict[str, Any]:
     owner = cairn.records.claimed(run.uid)
     return {
@@ -79,10 +88,10 @@ def stop(*, as_json: bool) -> None:
 
     with opened() as cairn:
         stopped = BackgroundHost(cairn.home.background).stop()
-        left = [run for run in cairn.records.open_runs() if cairn.records.claimed(run.uid) is None]
+        left = _left(cairn)
         if as_json:
             output.print_json({"stopped": stopped.pid if stopped else None, "runs": [run.uid for run in left]})
             return
         output.note(f"{stopped.name} ended" if stopped else "there is no server and no background host")
         for run in left if stopped else ():
-            output.note(f"run {run.job_id} goes on with `cairn runs resume {run.uid[:8]}`")
+            output.note(f"{nouns.noun(run)} {run.job_id} goes on with `cairn runs resume {run.uid[:8]}`")

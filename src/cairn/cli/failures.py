@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from cairn.cli import output
+from cairn.cli import nouns, output
 from cairn.domain.states import AttemptState
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def explain(run: Run, leaf: Leaf, attempt: AttemptRecord | None, *, with_trace: 
     if leaf.error is not None and leaf.error.remedy:
         lines.append(f"  → {output.clean(leaf.error.remedy)}")
     if attempt is not None:
-        lines.append(f"  whole log: cairn runs logs {run.uid[:8]} {_quoted(leaf.path)}")
+        lines.append(f"  whole log: {nouns.logs_command(run, _quoted(leaf.path))}")
     return lines
 
 

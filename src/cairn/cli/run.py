@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from cairn.wiring import Cairn
 
 
-_NOUNS = {"customJob": "job", "trial": "trial", "hyperparameterTuningJob": "tuning job"}
-
-
 @click.command(short_help="Run a pipeline.")
 @click.argument("pipeline", metavar="PIPELINE", type=click.Path())
 @click.argument("assignments", metavar="[NAME=VALUE]…", nargs=-1)
@@ -150,7 +147,7 @@ def execute(
     renewed: bool = False,
 ) -> int:
     """Run it here to its end, say what it came to; the exit status. `renewed`: `runs resume` of a run that ended."""
-    from cairn.cli import driving, summary, views
+    from cairn.cli import driving, nouns, summary, views
 
     view: View = views.make_view(pipeline, quiet=quiet)
 
@@ -158,12 +155,12 @@ def execute(
         if run.uid == accepted.uid:
             view.committed(run, batch)
         elif batch.runs:  # what its steps have started: a line for each change, no part of the picture
-            view.say(f"  {_NOUNS.get(run.kind, 'run')} {run.display_name or run.job_id}  {run.state.lower()}")
+            view.say(f"  {nouns.noun(run)} {run.display_name or run.job_id}  {run.state.lower()}")
 
     engine = cairn.engine(committed)
     try:
         if not quiet:
-            view.say(f"run {accepted.job_id} ({accepted.uid[:8]})")
+            view.say(f"{nouns.noun(accepted)} {accepted.job_id} ({accepted.uid[:8]})")
         with driving.Interrupts(engine) as interrupts:  # before the run is ours: from here on Ctrl-C cancels it
             cairn.runs.take(engine, accepted, renewed=renewed, pipeline=pipeline)
             driving.mention_abandoned(cairn.records.open_runs(), cairn.records.claimed, accepted.uid)
@@ -178,13 +175,14 @@ def execute(
 
 def leave(cairn: Cairn, accepted: Run, *, as_json: bool) -> int:
     """Hand the run to the background host, started if need be."""
+    from cairn.cli import nouns
     from cairn.engine import report
     from cairn.engine.background import BackgroundHost
 
     host = BackgroundHost(cairn.home.background).ensured(cairn.home.root)
-    output.note(f"run {accepted.job_id} is left to the {host.name}")
-    output.note(f"  watch it:   cairn runs watch {accepted.uid[:8]}")
-    output.note(f"  cancel it:  cairn runs cancel {accepted.uid[:8]}")
+    output.note(f"{nouns.noun(accepted)} {accepted.job_id} is left to the {host.name}")
+    output.note(f"  watch it:   {nouns.follow_command(accepted)}")
+    output.note(f"  cancel it:  {nouns.cancel_command(accepted)}")
     if as_json:
         output.print_json(report.run_object(accepted, (), cairn.store))
     else:

@@ -6,8 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cairn.cli import failures, output, words
+from cairn.cli import failures, nouns, output, words
 from cairn.cli.tables import facts
+from cairn.domain.runs import RunKind
 from cairn.domain.states import RunState, TaskState
 from cairn.engine import report
 from cairn.engine.sources import split_source
@@ -59,12 +60,12 @@ def _tell(cairn: Cairn, run: Run, records: list[TaskRecord], count: int) -> None
     leaves = [record for record in records if record.kind == "leaf"]
     cached = sum(record.cached for record in leaves)
     took = words.duration(report.seconds_between(run.start_time, run.end_time))
-    tasks = words.plural(len(leaves) or count, "task")
     told = f", {cached:,} from the cache" if cached else ""
+    tasks = f" ({words.plural(len(leaves) or count, 'task')}{told})" if run.kind is RunKind.PIPELINE else ""
     state = paint(run.state.lower(), _STYLES.get(run.state, "dim"))
-    output.say(f"{paint('run', 'bold')} {run.job_id} {state} in {took} ({tasks}{told})")
+    output.say(f"{paint(nouns.noun(run), 'bold')} {run.job_id} {state} in {took}{tasks}")
     tell_results(cairn, run, records)
-    output.say(f"look further: {paint(f'cairn runs show {run.uid[:8]}', 'cyan')}")
+    output.say(f"look further: {paint(nouns.show_command(run), 'cyan')}")
 
 
 def exit_status(run: Run) -> int:
@@ -160,6 +161,8 @@ def how_to_go_on(run: Run) -> list[str]:
     import shlex  # only after a failure
 
     command = f"cairn runs resume {run.uid[:8]}"
+    if run.kind is not RunKind.PIPELINE:
+        return [f"once more: {command}" if run.kind is not RunKind.TUNING_JOB else f"go on from here: {command}"]
     lines = [f"go on from here: {command}"]
     path, function = split_source(run.source)
     if path and os.path.isfile(path):

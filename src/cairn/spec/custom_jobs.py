@@ -16,42 +16,13 @@ from typing import Any
 import msgspec
 
 from cairn.errors import UnsupportedFeature
+from cairn.spec.custom_job_fields import FIELDS, JOB, MACHINE, SPEC, camel
 from cairn.spec.definitions import container
 from cairn.spec.machine_types import machine_type
 from cairn.spec.package_words import package_words
 from cairn.spec.reader import Bad, shown
 from cairn.spec.types import ContainerSpec, CustomJobSpec, JobSpec, PythonPackageSpec, ResourceSpec, WorkerPool
 
-# What this machine has no use for: the keys of a level, and what they are called in a warning.
-_JOB = {"labels": "the job's labels"}
-_SPEC = {
-    "network": "the network",
-    "serviceAccount": "the service account",
-    "reservedIpRanges": "reserved IP ranges",
-    "persistentResourceId": "the persistent resource",
-    "pscInterfaceConfig": "the PSC interface",
-    "enableWebAccess": "web access",
-    "enableDashboardAccess": "dashboard access",
-    "protectedArtifactLocationId": "the protected artifact location",
-    "models": "the models",
-}
-_MACHINE = {
-    "reservationAffinity": "the reservation",
-    "tpuTopology": "the TPU topology",
-    "gpuPartitionSize": "the GPU partition",
-    "minGpuDriverVersion": "the GPU driver's version",
-}
-_READ = {
-    "job": {"displayName", "jobSpec", "encryptionSpec", *_JOB},
-    "spec": {"workerPoolSpecs", "scheduling", "baseOutputDirectory", "tensorboard", "experiment", "experimentRun",
-             *_SPEC},
-    "scheduling": {"timeout", "restartJobOnWorkerRestart", "strategy", "maxWaitDuration", "disableRetries"},
-    "pool": {"containerSpec", "pythonPackageSpec", "machineSpec", "replicaCount", "diskSpec", "nfsMounts",
-             "lustreMounts"},
-    "machine": {"machineType", "acceleratorType", "acceleratorCount", *_MACHINE},
-    "container": {"imageUri", "command", "args", "env"},
-    "package": {"executorImageUri", "packageUris", "pythonModule", "args", "env"},
-}  # fmt: skip
 _USUAL_DISK = ("pd-ssd", 100)  # what every builder of such jobs writes
 _USUAL_STRATEGIES = ("", "STRATEGY_UNSPECIFIED", "STANDARD", "ON_DEMAND")
 _SECONDS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)s$")
@@ -91,8 +62,8 @@ class _Reading:
     def read(self, document: Mapping[str, Any]) -> StepJob:
         job = self._level(document, "job")
         spec = self._level(job.get("jobSpec"), "spec", "jobSpec")
-        self._unused(job, _JOB)
-        self._unused(spec, _SPEC)
+        self._unused(job, JOB)
+        self._unused(spec, SPEC)
         if _given(_camel(job.get("encryptionSpec") or {}).get("kmsKeyName")):
             self.idle["the encryption key"] = None
         pools = self._pools(spec.get("workerPoolSpecs"))
@@ -116,7 +87,7 @@ class _Reading:
         if not isinstance(value or {}, Mapping):
             raise Bad(f"{shown(value)} is given where a mapping is wanted", *place)
         found = _camel(value or {})
-        unknown = [name for name in found if name not in _READ[level] and _given(found[name])]
+        unknown = [name for name in found if name not in FIELDS[level] and _given(found[name])]
         self.idle.update((f"{'.'.join((*place, name))} (not known here)", None) for name in unknown)
         return found
 
@@ -201,7 +172,7 @@ class _Reading:
 
     def _machine(self, value: Any, *place: str) -> ResourceSpec:
         machine = self._level(value, "machine", *place)
-        self._unused(machine, _MACHINE)
+        self._unused(machine, MACHINE)
         name = _text(machine.get("machineType") or "", *place, "machineType")
         kind = _text(machine.get("acceleratorType") or "", *place, "acceleratorType")
         if name and "{{" not in name:
@@ -257,7 +228,7 @@ def _camel(value: Any) -> dict[str, Any]:
     """One level's keys in protobuf's JSON spelling."""
     if not isinstance(value, Mapping):
         return {}
-    return {re.sub(r"_([a-z0-9])", lambda part: part[1].upper(), key): inner for key, inner in value.items()}
+    return {camel(key): inner for key, inner in value.items()}
 
 
 def _flag(value: Any) -> bool:

@@ -21,11 +21,13 @@ _INSTALL = re.compile(
 
 
 class PackageRun(msgspec.Struct, frozen=True):
-    """`packages`: paths as the step sees them (`/gcs/BUCKET/…`) or URIs. `arguments`: what follows the module."""
+    """`packages`: paths as the step sees them (`/gcs/BUCKET/…`) or URIs. `arguments`: what follows the module;
+    `unheard`: what the command is given and does nothing with."""
 
     packages: tuple[str, ...]
     module: str
     arguments: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
 
 
 def package_words(uris: Sequence[str], module: str) -> list[str]:
@@ -35,18 +37,23 @@ def package_words(uris: Sequence[str], module: str) -> list[str]:
 
 
 def read_package_words(command: Sequence[str], args: Sequence[str]) -> PackageRun | None:
-    """None for a command of another shape: it is the user's own, and is not touched."""
+    """None for a command of another shape: it is the user's own, and is not touched.
+
+    `args` behind `sh -c SCRIPT` are the script's `$0`, `$1`, …, which it does not use: they do nothing. A tuning job
+    adds its trials' parameters there, here as on Vertex AI.
+    """
     if len(command) == 4 and tuple(command[:2]) == ("sh", "-ec"):
         head, found, tail = command[2].partition(" && exec python3 -m ")
         if not found or not tail.endswith(' "$@"'):
             return None
         return _run(head, tail.removesuffix(' "$@"'), tuple(args))
-    if len(command) == 3 and tuple(command[:2]) == ("sh", "-c") and not args:
+    if len(command) == 3 and tuple(command[:2]) == ("sh", "-c"):
         parts = command[2].split(" && ")
         if len(parts) == 3 and _UPGRADE.match(parts[0]):
             parts = parts[1:]
         if len(parts) == 2 and parts[1].startswith("python3 -m "):
-            return _run(parts[0], parts[1].removeprefix("python3 -m "), None)
+            run = _run(parts[0], parts[1].removeprefix("python3 -m "), None)
+            return msgspec.structs.replace(run, unheard=tuple(args)) if run is not None else None
     return None
 
 

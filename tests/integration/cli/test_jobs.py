@@ -131,3 +131,44 @@ def test_what_cannot_be_run_is_refused_with_a_remedy(home, words, said):
     assert refused.status == 2, refused.err
     assert said in refused.err
     assert home("jobs", "list", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    ("written", "misspelt", "place", "remedy"),
+    [
+        ("replicaCount: 1", "replicaCuont: 1", "jobSpec.workerPoolSpecs[0].replicaCuont", "write replicaCount"),
+        ("image_uri", "image", "jobSpec.workerPoolSpecs[2].container_spec.image", "write imageUri"),
+        ("labels: {team: vision}", "label: {team: vision}", "label", "write labels"),
+        ("displayName: from a file", "wholly: different", "wholly", "leave it out"),
+    ],
+)
+def test_a_field_that_there_is_not_is_refused_with_the_nearest(home, tmp_path, written, misspelt, place, remedy):
+    (tmp_path / "job.yaml").write_text(JOB.replace(written, misspelt))
+    refused = home("jobs", "run", tmp_path / "job.yaml", "--image", "*=host")
+    assert refused.status == 2, refused.err
+    assert f"job.yaml: {place}: there is no such field" in refused.err
+    assert f"→ {remedy}" in refused.err
+    assert home("jobs", "list", "--json").json == []
+
+
+def test_a_field_without_an_effect_here_is_only_warned_about(home, tmp_path):
+    text = JOB.replace("jobSpec:\n", "state: JOB_STATE_SUCCEEDED\njobSpec:\n  serviceAccount: me@example.com\n")
+    (tmp_path / "job.yaml").write_text(text)
+    ran = home("jobs", "run", tmp_path / "job.yaml", "--image", "*=host")
+    assert ran.status == 0, ran.err
+    assert "no effect on this machine: the service account" in ran.err
+
+
+def test_a_job_is_told_of_as_a_job(home):
+    ran = home("jobs", "run", *IMAGE, "--", "true")
+    assert ran.status == 0, ran.err
+    job_id = home("jobs", "list", "--json").json[0]["job_id"]
+    assert ran.err.startswith(f"job {job_id} (")
+    assert ran.out.startswith(f"job {job_id} succeeded in ")
+    assert "look further: cairn jobs show " in ran.out
+    failed = home("jobs", "run", *IMAGE, "--", "false")
+    assert failed.status == 1
+    assert "whole log: cairn jobs logs " in failed.err
+    assert "once more: cairn runs resume " in failed.err
+    for text in (ran.err + ran.out, failed.out):
+        assert "runs" not in text

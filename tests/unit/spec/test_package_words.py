@@ -37,6 +37,8 @@ def test_what_a_shell_would_do_more_for_is_the_users_own(script: str) -> None:
     assert read_package_words(["sh", "-c", script], []) is None
 
 
-def test_arguments_behind_a_script_are_the_shells() -> None:
-    script = f"pip3 install -q --user {SDIST} && python3 -m {MODULE}"
-    assert read_package_words(["sh", "-c", script], ["--epochs"]) is None
+def test_arguments_behind_a_script_are_the_shells_and_do_nothing() -> None:
+    script = f"pip3 install -q --user {SDIST} && python3 -m {MODULE} --epochs 3"
+    run = read_package_words(["sh", "-c", script], ["--rate=0.1"])
+    assert run == PackageRun((SDIST,), MODULE, ("--epochs", "3"), ("--rate=0.1",))
+    assert read_package_words(["sh", "-c", f"{script} $1"], ["--rate=0.1"]) is None

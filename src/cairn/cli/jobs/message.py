@@ -27,7 +27,21 @@ def message_in(path: str) -> dict[str, Any]:
         found = {"jobSpec": found}
     if field(found, "jobSpec") is None:
         raise InputRefused("has no jobSpec", place=path, remedy="write jobSpec: {workerPoolSpecs: [...]}")
+    _check_fields(found, path)
     return {"displayName": Path(path).stem, **found} if field(found, "displayName") is None else found
+
+
+def _check_fields(job: dict[str, Any], path: str) -> None:
+    """A misspelt field would be a job of another kind, such as one without its replicas. Raises InputRefused."""
+    from cairn.spec.custom_job_fields import unknown_fields  # only a file can have one
+
+    unknown = list(unknown_fields(job))
+    if unknown:
+        raise InputRefused(
+            "there is no such field of a CustomJob",
+            place=f"{path}: {', '.join(each.place for each in unknown)}",
+            remedy=f"write {' or '.join(unknown[0].near)}" if unknown[0].near else "leave it out",
+        )
 
 
 def message_of_flags(image: str, command: tuple[str, ...], flags: dict[str, Any]) -> dict[str, Any]:
