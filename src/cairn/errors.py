@@ -150,6 +150,7 @@ class StepError(CairnError):
     """A step failed."""
 
     exit_status = 1
+    kind = ""  # of what it had started and failed with: the name of that error's class
 
 
 class EnvironmentBuildError(StepError):

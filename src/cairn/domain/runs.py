@@ -70,6 +70,9 @@ class RunSettings(msgspec.Struct, frozen=True):
     in_place: bool = False  # project:DIR runs in the directory itself
     notify: str = ""  # webhook URL or command called at the end
     detached: bool = False  # left to the home's background host
+    # What was found when it was planned, which holds for all that it starts: by `project:DIR` the digest of its
+    # snapshot, by `image:NAME` the image's id.
+    pins: dict[str, str] = {}
 
 
 class Submission(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -197,6 +200,7 @@ class Exit(msgspec.Struct, frozen=True):
     code: int | None = None  # exit status, when it exited
     signal: int | None = None
     message: str = ""
+    cause: Failure | None = None  # of a native step: why what it had started failed
     limits: tuple[str, ...] = ()  # what was enforced, e.g. "memory:cgroup", "cpu:affinity"
     peak_memory_bytes: int = 0
     cpu_seconds: float = 0.0

@@ -117,6 +117,7 @@ class Driver:
                 executor=settings.executor,
                 strict=settings.strict,
                 in_place=settings.in_place,
+                pins=settings.pins,
             )
             for warning in plan.warnings:
                 self.warn(warning)

@@ -6,7 +6,7 @@ Errors: adapters raise classes of `cairn.errors` only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -248,9 +248,17 @@ class Environments(Protocol):
         executor: str,
         strict: bool,
         in_place: bool,
+        pins: Mapping[str, str] = {},
     ) -> EnvironmentPlan:
         """Decide where a container spec runs. `images` wins; where it says nothing, `executor` docker runs it in its
-        image. Raises UnsupportedFeature, naming the remedies, when it cannot."""
+        image. `pins`: `RunSettings.pins`. Raises UnsupportedFeature, naming the remedies, when it cannot."""
+
+    def pins(self, plans: Iterable[EnvironmentPlan]) -> dict[str, str]:
+        """What `plan` would have to be given to find the same again: of projects and of images that are here."""
+
+    def pinned_projects(self, images: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """The same of every project that is mapped to, whether a plan comes upon it or not. One that cannot be read is
+        left out: who uses it is told."""
 
     def identity(self, plan: EnvironmentPlan) -> str:
         """What a result depends on, as far as it is known before anything is built; "" for the machine as it is."""
@@ -264,11 +272,19 @@ class Environments(Protocol):
         `progress(line: str)` is called with uv's own lines. Raises EnvironmentBuildError with uv's own words."""
 
 
+class Foreseen(msgspec.Struct, frozen=True):
+    """What native steps are going to start. `pins`: see RunSettings; `whole`: nothing else can need any."""
+
+    warnings: tuple[str, ...] = ()
+    pins: dict[str, str] = {}
+    whole: bool = True
+
+
 class NativeWork(Protocol):
     """What is asked of native steps before they run. Nothing of it is imported for a pipeline that has none."""
 
-    def check(self, pipeline: Pipeline, parameters: Mapping[str, Any], settings: RunSettings) -> tuple[str, ...]:
-        """Whether what they are going to start could run here, as far as it is known: warnings, or InputRefused."""
+    def check(self, pipeline: Pipeline, parameters: Mapping[str, Any], settings: RunSettings) -> Foreseen:
+        """Whether what they are going to start could run here, as far as it is known. Raises InputRefused."""
 
     def identity(self, call: NativeCall) -> str:
         """What a result depends on besides the step's inputs: the images and projects of the job that it starts. ""
@@ -417,8 +433,15 @@ class ArtifactStore(Protocol):
         """Check an importer's URI: scheme allowed, no private address, no escape from a root. Raises InputRefused."""
 
     def mounts(self, uris: Sequence[str], project: str) -> list[tuple[str, str]]:
-        """(path the step sees, real path) for the bucket prefixes (`/gcs`, `/s3`, `/minio`). A bucket that is not there
-        is made, and belongs to `project`."""
+        """(path the step sees, real path) for the bucket prefixes (`/gcs`, `/s3`, `/minio`), or where projects are kept
+        apart for each bucket of `project`. A bucket that is not there is made, and belongs to `project`."""
+
+    def buckets_of(self, project: str) -> list[tuple[str, str]]:
+        """The same of all `gs` buckets that its steps may see."""
+
+    def shows(self, uri: str, project: str) -> bool:
+        """Whether a step of `project` may see what is at a URI: False in another project's bucket, where projects are
+        kept apart."""
 
 
 class Secrets(Protocol):

@@ -44,6 +44,10 @@ def check_exit(ended: Exit, directory: str) -> None:
     match ended.reason:
         case ExitReason.EXITED if ended.code == 0:
             return
+        case ExitReason.EXITED if ended.cause is not None:
+            error = StepError(ended.message or ended.cause.message, remedy=ended.cause.remedy)
+            error.kind = ended.cause.kind
+            raise error
         case ExitReason.EXITED:
             from cairn.engine.last_words import failed_directory, last_words  # only for a step that failed
 

@@ -232,7 +232,7 @@ _CODES = {"DeadlineExceeded": 4, "OutOfMemory": 8}
 
 
 def failure_of(error: StepError, path: str) -> Failure:
-    kind = type(error).__name__
+    kind = error.kind or type(error).__name__
     return Failure(error.message, kind=kind, code=_CODES.get(kind, 13), place=error.place or path, remedy=error.remedy)
 
 

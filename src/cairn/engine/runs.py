@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import msgspec
 
 from cairn.domain.ids import random_uid
 from cairn.domain.lineage import Context
 from cairn.domain.resources import Capacity
-from cairn.domain.runs import Run, RunSettings, Submission
+from cairn.domain.runs import Failure, Run, RunKind, RunSettings, Submission
 from cairn.domain.states import RunState
 from cairn.domain.values import Value
 from cairn.engine.claims import is_claim
 from cairn.engine.faultpoints import point
 from cairn.engine.fit import fit, resources_of
 from cairn.engine.gangs import gang_of, pool_key
-from cairn.engine.loop import Engine
+from cairn.engine.loop import LEASE_SECONDS, Engine
 from cairn.engine.machine import RunMachine
-from cairn.engine.ports import NATIVE, EnvironmentPlan
+from cairn.engine.ports import NATIVE, Batch, EnvironmentPlan
 from cairn.engine.services import Services
-from cairn.errors import InputRefused, UnsupportedFeature
+from cairn.errors import CairnError, InputRefused, UnsupportedFeature
 from cairn.spec.load import load_text
 from cairn.spec.parameters import check_artifacts, resolve_parameters
 from cairn.spec.types import ComponentSpec, ContainerSpec, CustomJobSpec, ImporterSpec, NativeSpec, Pipeline
@@ -51,7 +52,7 @@ class RunService:
         check_artifacts(pipeline, submission.input_artifacts)
         self._check_places(pipeline, submission)
         plans = self.plans(pipeline, settings)
-        foreseen = self._foreseen(pipeline, values, settings, plans)
+        foreseen, settings = self._foreseen(pipeline, values, settings, plans)
         now = self.services.clock.now()
         uid = submission.uid or random_uid()
         stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(now // 1_000_000))
@@ -123,11 +124,23 @@ class RunService:
 
     def _foreseen(
         self, pipeline: Pipeline, values: dict[str, Value], settings: RunSettings, plans: dict[str, EnvironmentPlan]
-    ) -> tuple[str, ...]:
-        """Warnings about what native steps are going to start. Raises InputRefused for what could not run."""
+    ) -> tuple[tuple[str, ...], RunSettings]:
+        """Warnings about what native steps are going to start, and the settings with what it is to run in: the same
+        code and images as the pipeline's own, whatever becomes of them meanwhile. Raises InputRefused for what could
+        not run."""
         if self.services.native is None or not any(plan.executor == NATIVE for plan in plans.values()):
-            return ()
-        return self.services.native().check(pipeline, values, settings)
+            return (), settings
+        pins = {**self.pins(plans), **settings.pins}
+        foreseen = self.services.native().check(pipeline, values, msgspec.structs.replace(settings, pins=pins))
+        pins |= foreseen.pins
+        if not foreseen.whole and not settings.in_place:
+            images = [(mapping.pattern, mapping.target) for mapping in settings.images]
+            pins = {**self.services.environments.pinned_projects(images), **pins}
+        return foreseen.warnings, msgspec.structs.replace(settings, pins=pins)
+
+    def pins(self, plans: Mapping[str, EnvironmentPlan]) -> dict[str, str]:
+        """`RunSettings.pins` of what was planned."""
+        return self.services.environments.pins(plans.values())
 
     def _container_plans(
         self, component: ComponentSpec, container: ContainerSpec, settings: RunSettings, images: list[tuple[str, str]]
@@ -144,6 +157,7 @@ class RunService:
                 executor=settings.executor,
                 strict=settings.strict,
                 in_place=settings.in_place,
+                pins=settings.pins,
             )
             for key, each in wanted.items()
         }
@@ -221,8 +235,28 @@ class RunService:
             check_artifacts(pipeline, run.input_artifacts)
             run = msgspec.structs.replace(run, spec_digest=pipeline.digest, parameters=values)
             self.services.journal.add_spec(pipeline.digest, pipeline.text)
+        if renewed and run.kind is RunKind.PIPELINE and run.settings.pins:  # as whoever resumes it has it now
+            settings = msgspec.structs.replace(run.settings, pins={})
+            found = self._foreseen(pipeline, run.parameters, settings, self.plans(pipeline, settings))
+            run = msgspec.structs.replace(run, settings=found[1])
         plans = self.plans(pipeline, run.settings)
         return engine.take(run, pipeline, plans, renewed=renewed)
+
+    def give_up(self, run: Run, error: CairnError) -> None:
+        """Record as failed what never began and cannot. Raises InputRefused when an engine has it, or it has begun."""
+        journal, now = self.services.journal, self.services.clock.now()
+        fence = journal.claim(run.uid, self.services.owner, lease_seconds=LEASE_SECONDS)
+        try:
+            stored = self.services.records.run(run.uid)
+            if stored.state is not RunState.PENDING:
+                raise InputRefused(f"run {run.job_id} has begun: {stored.state}")
+            failure = Failure(error.message, kind=type(error).__name__, place=error.place, remedy=error.remedy)
+            ended = msgspec.structs.replace(
+                stored, state=RunState.FAILED, error=failure, end_time=now, update_time=now
+            )
+            journal.commit(Batch(fences={run.uid: fence}, runs=[ended]))
+        finally:
+            journal.release(fence)
 
     def cancel(self, run: Run, *, kill: bool = False) -> None:
         """Ask whichever engine has the run to end it."""

@@ -115,7 +115,9 @@ class Upkeep:
         freed = sum(entry.size for entry in loose) + sum(size_of(path) for path in directories)
         if not dry_run:
             freed = sum(self._remove(path) for path in [*(entry.path for entry in loose), *directories])
-        keys, freed_here = self._environments(environments_older_than, dry_run=dry_run)
+        snapshots = self.catalogue.snapshots
+        pinned = {str(snapshots / pin) for run in open_runs for pin in run.settings.pins.values()}
+        keys, freed_here = self._environments(environments_older_than, keep=pinned, dry_run=dry_run)
         return Collected(tuple(entry.path for entry in loose), tuple(directories), keys, freed + freed_here)
 
     def backup(self, target: Path, version: str) -> Manifest:
@@ -191,9 +193,9 @@ class Upkeep:
             return False
         return True
 
-    def _environments(self, older_than: float, *, dry_run: bool) -> tuple[tuple[str, ...], int]:
+    def _environments(self, older_than: float, *, keep: Collection[str], dry_run: bool) -> tuple[tuple[str, ...], int]:
         if not dry_run:
-            collected = self.environments.collect(self.catalogue, older_than=older_than, keep=())
+            collected = self.environments.collect(self.catalogue, older_than=older_than, keep=keep)
             return (*collected.environments, *collected.snapshots), collected.bytes_freed
         before = time.time() - older_than
         unused = [

@@ -36,12 +36,12 @@ class ContainerImages:
         except EngineGone as error:
             raise no_engine(socket, str(error), place=place) from None
 
-    def find(self, name: str, place: str = "") -> ImageFacts | None:
-        """None for an image that the engine does not hold; a millisecond. Raises NoContainerEngine, and
-        InputRefused for a name that is none."""
+    def find(self, name: str, place: str = "", pinned: str = "") -> ImageFacts | None:
+        """None for an image that the engine does not hold; a millisecond. `pinned`: the id that the name had. Raises
+        NoContainerEngine, and InputRefused for a name that is none."""
         socket = self.socket
         try:
-            answer = ContainerApi(socket).call("GET", f"/images/{quote(name, safe='/:@')}/json")
+            answer = ContainerApi(socket).call("GET", f"/images/{quote(pinned or name, safe='/:@')}/json")
         except EngineGone as error:
             raise no_engine(socket, str(error), place=place) from None
         except EngineError as error:

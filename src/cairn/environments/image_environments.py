@@ -46,9 +46,16 @@ class ImageEnvironments:
         self._specify = specify
 
     def plan(
-        self, component: str, container: ContainerSpec, image: str, install: Install, words: tuple[str, ...]
+        self,
+        component: str,
+        container: ContainerSpec,
+        image: str,
+        install: Install,
+        words: tuple[str, ...],
+        pinned: str = "",
     ) -> EnvironmentPlan:
-        """`words`: the command once `install`, where it is of anything, is there.
+        """`words`: the command once `install`, where it is of anything, is there. `pinned`: the id that the image had
+        when all this was planned first.
 
         Raises NoContainerEngine; UnsupportedFeature for an image that is not here and shall not be fetched.
         """
@@ -57,7 +64,13 @@ class ImageEnvironments:
         if "{{" in image:  # planned again when the step's inputs are known
             self.images.check(component)
             return EnvironmentPlan(component, ImageSpec(image, None), None, executor="docker")
-        facts = self.images.find(image, component)
+        facts = self.images.find(image, component, pinned)
+        if facts is None and pinned:
+            raise UnsupportedFeature(
+                f"the container engine no longer holds {pinned}, which was {image!r} when the run was planned",
+                place=component,
+                remedy="start it anew, with the image of that name as it is now",
+            )
         if facts is None and self.images.settings.pull == "never":
             raise UnsupportedFeature(
                 f"the container engine does not hold image {image!r}, and [docker] pull is never",

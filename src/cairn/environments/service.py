@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,11 +22,11 @@ from cairn.environments.catalogue import BuiltRecord, Catalogue
 from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, added_by, recognise
 from cairn.environments.holding import Holding
 from cairn.environments.identities import identity
-from cairn.environments.images import container_of, target_of
+from cairn.environments.images import container_of, parse_target, target_of
 from cairn.environments.projects import Project, read_project
 from cairn.environments.specification import BesideSpec, HostSpec, ImageSpec, ProjectSpec, UvSpec
 from cairn.environments.uv_command import Progress
-from cairn.errors import ConfigurationError, NoContainerEngine, UnsupportedFeature
+from cairn.errors import ConfigurationError, InputRefused, NoContainerEngine, UnsupportedFeature
 from cairn.spec.package_words import PackageRun, read_package_words
 from cairn.spec.types import ContainerSpec, JobSpec
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from cairn.environments.image_environments import ImageEnvironments
     from cairn.environments.image_service import ImageRecords, ImageService
     from cairn.environments.specification import ImageFacts
+
+PROJECT_PIN = "project:"  # keys of `RunSettings.pins`
+IMAGE_PIN = "image:"
 
 
 class UvEnvironments:
@@ -78,6 +83,7 @@ class UvEnvironments:
         executor: str = "process",
         strict: bool,
         in_place: bool,
+        pins: Mapping[str, str] = MappingProxyType({}),
     ) -> EnvironmentPlan:
         shape = recognise(container.command, container.args)
         inside = container_of(container.image, images, executor)
@@ -85,10 +91,12 @@ class UvEnvironments:
             self._check_network(component, container.job)
         run = read_package_words(container.command, container.args) if shape is None else None
         if run is not None:
-            return self._plan_packages(component, container, run, images, inside, strict=strict, in_place=in_place)
+            return self._plan_packages(
+                component, container, run, images, inside, pins, strict=strict, in_place=in_place
+            )
         if inside is not None:
             install, words = added_by(shape) if isinstance(shape, Lightweight) else (Install(), ())
-            return self.in_images.plan(component, container, inside, install, words)
+            return self.in_images.plan(component, container, inside, install, words, pins.get(IMAGE_PIN + inside, ""))
         if isinstance(shape, Lightweight):
             return self._plan_lightweight(component, container, shape, strict=strict)
         target = target_of(container.image, images)
@@ -102,7 +110,30 @@ class UvEnvironments:
             )
         if target.kind == "host":
             return EnvironmentPlan(component, HostSpec(), None)
-        return self._plan_project(component, target.directory, shape, strict=strict, in_place=in_place)
+        return self._plan_project(component, target.directory, shape, pins, strict=strict, in_place=in_place)
+
+    def pins(self, plans: Iterable[EnvironmentPlan]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for plan in plans:
+            spec = plan.environment_spec
+            if isinstance(spec, BesideSpec):
+                spec = spec.base
+            if isinstance(spec, ProjectSpec) and not spec.in_place:
+                found[PROJECT_PIN + spec.directory] = spec.digest
+            elif isinstance(spec, ImageSpec) and spec.facts is not None:
+                found[IMAGE_PIN + spec.name] = spec.facts.id
+        return found
+
+    def pinned_projects(self, images: Sequence[tuple[str, str]]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for pattern, target in images:
+            if not target.startswith(PROJECT_PIN):
+                continue
+            with suppress(InputRefused):
+                directory = parse_target(target, pattern).directory
+                if PROJECT_PIN + directory not in found:
+                    found[PROJECT_PIN + directory] = snapshots.take(Path(directory), self.catalogue.snapshots)[1]
+        return found
 
     def identity(self, plan: EnvironmentPlan) -> str:
         return identity(plan.environment_spec)
@@ -291,6 +322,7 @@ class UvEnvironments:
         run: PackageRun,
         images: Sequence[tuple[str, str]],
         inside: str | None,
+        pins: Mapping[str, str],
         *,
         strict: bool,
         in_place: bool,
@@ -301,7 +333,7 @@ class UvEnvironments:
         words = ("python3", "-m", run.module, *run.arguments)
         install = Install(packages=archives.requirements)
         if inside is not None:
-            return self.in_images.plan(component, container, inside, install, words)
+            return self.in_images.plan(component, container, inside, install, words, pins.get(IMAGE_PIN + inside, ""))
         target = target_of(container.image, images)
         if target is None:
             version, warnings = self.choose_python(container.image, component, strict=strict)
@@ -311,7 +343,7 @@ class UvEnvironments:
         if target.kind == "host":
             plan = EnvironmentPlan(component, HostSpec(), None)
         else:
-            plan = self._plan_project(component, target.directory, None, strict=strict, in_place=in_place)
+            plan = self._plan_project(component, target.directory, None, pins, strict=strict, in_place=in_place)
         directory = os.fspath(self.catalogue.snapshots / f"{archives.digest}-installed")
         spec = BesideSpec(plan.environment_spec, archives.requirements, directory)
         words = ("sh", "-ec", packaged.WITH_DIRECTORY, directory, *words)
@@ -339,6 +371,7 @@ class UvEnvironments:
         component: str,
         directory: str,
         shape: Containerized | None,
+        pins: Mapping[str, str],
         *,
         strict: bool,
         in_place: bool,
@@ -347,7 +380,7 @@ class UvEnvironments:
         if in_place:
             snapshot, digest = root, snapshots.digest_of(root, snapshots.files_of(root))
         else:
-            snapshot, digest = snapshots.take(root, self.catalogue.snapshots)
+            snapshot, digest = self._snapshot(component, root, pins.get(PROJECT_PIN + directory, ""))
         project = read_project(snapshot)
         version, warnings = self._available(project.python, directory, component, strict=strict)
         if project.unread:
@@ -367,6 +400,21 @@ class UvEnvironments:
             editable=in_place and project.is_package,
         )
         return EnvironmentPlan(component, ProjectSpec(directory, str(snapshot), digest, in_place, uv), None, warnings)
+
+    def _snapshot(self, component: str, root: Path, pinned: str) -> tuple[Path, str]:
+        """(snapshot, digest). Raises UnsupportedFeature where the one that was planned with is gone."""
+        kept = self.catalogue.snapshots / pinned
+        if pinned and kept.is_dir():
+            os.utime(kept)  # young, for whoever collects
+            return kept, pinned
+        snapshot, digest = snapshots.take(root, self.catalogue.snapshots)
+        if pinned and digest != pinned:
+            raise UnsupportedFeature(
+                f"the snapshot of {root} that the run was planned with is gone, and the directory has changed",
+                place=component,
+                remedy="start it anew, with the directory as it is now",
+            )
+        return snapshot, digest
 
     def _configured_inputs(self) -> str:
         if self._inputs is None:

@@ -84,7 +84,9 @@ class TuningJobService:
         if known is not None:
             return Created(known, self._runs().pipeline_of(known), new=False)
         settings = msgspec.structs.replace(settings or self._settings(), use_cache=False)
-        warnings = self.check(message, settings, environment)
+        warnings, pins = self._foreseen(message, settings, environment)
+        # Every trial runs the same code in the same images, whatever becomes of them while the job tunes.
+        settings = msgspec.structs.replace(settings, pins={**settings.pins, **pins})
         uid = random_uid()
         job_id = numeric_id(uid)
         run = self._runs().submit(
@@ -113,6 +115,12 @@ class TuningJobService:
     ) -> tuple[str, ...]:
         """Everything that can be known before it runs: its counts, its study, and whether the trials' job could run
         here. Gives warnings; raises InputRefused, SpecError, UnsupportedFeature."""
+        return self._foreseen(message, settings, environment)[0]
+
+    def _foreseen(
+        self, message: Mapping[str, Any], settings: RunSettings, environment: Mapping[str, str] | None
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Warnings, and what trials run in: `RunSettings.pins`."""
         plan = plan_of(message)
         warnings = [*self.check_study(plan.study_spec, "studySpec")]
         try:
@@ -122,7 +130,7 @@ class TuningJobService:
             error.place = f"trialJobSpec: {error.place}" if error.place else "trialJobSpec"
             raise
         warnings += [*pipeline.warnings, *(warning for one in plans.values() for warning in one.warnings)]
-        return tuple(dict.fromkeys(warnings))
+        return tuple(dict.fromkeys(warnings)), self._runs().pins(plans)
 
     def trials_of(self, run: Run) -> list[Run]:
         """The runs of a tuning job's trials, newest first."""

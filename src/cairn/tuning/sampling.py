@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -35,6 +36,20 @@ if TYPE_CHECKING:
     import optuna
     from numpy.random import RandomState
     from optuna.distributions import BaseDistribution
+
+
+@cache
+def import_ahead() -> threading.Thread:
+    """Begin to import Optuna, which takes half a second, beside those who have other things to do meanwhile. The
+    thread has ended once it is there."""
+
+    def load() -> None:
+        import optuna.samplers
+        import optuna.trial  # noqa: F401
+
+    thread = threading.Thread(target=load, name="cairn-optuna", daemon=True)
+    thread.start()
+    return thread
 
 
 class Sampler:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import select
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from cairn.domain.states import ExitReason
 from cairn.engine.ports import NATIVE, AttemptExit, NativeCall, StartAttempt
 from cairn.errors import RecordsBusy, StepError
 from cairn.executors.native import executor as module
+from cairn.executors.native.awaiting import Awaiting
 from cairn.executors.native.executor import NativeExecutor
 from cairn.executors.native.operations import Operation
 
@@ -214,3 +216,20 @@ def test_a_directory_that_is_gone_is_told(make, tmp_path: Path) -> None:
     executor.start(asked)
     (ended,) = collect(executor)
     assert ended.exit.reason is ExitReason.NOT_STARTED
+
+
+def test_what_an_operation_loads_holds_up_no_other(tmp_path: Path) -> None:
+    made.clear()
+    native = request(tmp_path).native
+    assert native is not None
+    loaded = threading.Event()
+    thread = threading.Thread(target=loaded.wait, daemon=True)
+    thread.start()
+    operation = Awaiting(thread, lambda: Work(native, "/nowhere"))
+    assert operation.advance() is None
+    assert made == []
+    operation.stop(kill=True)
+    loaded.set()
+    thread.join()
+    assert operation.advance() == Exit(ExitReason.CANCELLED)
+    assert made[0].stops == [True], "what it was told before it was there"

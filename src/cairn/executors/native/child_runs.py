@@ -15,6 +15,7 @@ from cairn.launcher.logs import log_path
 from cairn.spec.types import Pipeline
 
 BRING_SECONDS = 3.0  # before a run that no engine has is brought again
+REFUSALS = 3  # before one that never began has failed: a container engine may be starting anew
 TAIL_BYTES = 4096
 TAIL_LINES = 20
 
@@ -31,6 +32,7 @@ class ChildRun:
         self._silent = silent
         self._cancelled = False
         self._next_look = 0.0
+        self._refusals = 0  # how often nothing could be found to run it in, one after another
 
     def bring(self, pipeline: Pipeline | None = None) -> None:
         self._next_look = time.monotonic() + BRING_SECONDS
@@ -46,8 +48,24 @@ class ChildRun:
         if time.monotonic() >= self._next_look:  # its engine may have died
             self._next_look = time.monotonic() + BRING_SECONDS
             if self._services.records.claimed(run.uid) is None:
-                self._services.bring(run, None)
+                self._bring_again(run)
         return None
+
+    def _bring_again(self, run: Run) -> None:
+        """One that could not be taken until now, or whose engine has died."""
+        runs = self._services.runs()
+        try:
+            runs.plans(runs.pipeline_of(run), run.settings)
+        except RecordsBusy:
+            return
+        except CairnError as error:
+            self._refusals += 1
+            self._notes.now(f"{self.name} cannot be started: {error.message}")
+            if self._refusals >= REFUSALS and run.state is RunState.PENDING:
+                runs.give_up(run, error)
+            return
+        self._refusals = 0
+        self._services.bring(run, None)
 
     def stop(self, *, kill: bool) -> None:
         """Raises RecordsBusy."""
@@ -68,7 +86,8 @@ class ChildRun:
         if not self._silent:
             self._notes.say(*failed_words(self._services, run))
         verb = "was cancelled" if run.state is RunState.CANCELLED else "failed"
-        return Exit(ExitReason.EXITED, code=1, message=f"{self.name} {verb}" + (f": {said}" if said else ""))
+        message = f"{self.name} {verb}" + (f": {said}" if said else "")
+        return Exit(ExitReason.EXITED, code=1, message=message, cause=run.error)
 
 
 def failed_words(services: NativeServices, run: Run) -> Iterator[str]:

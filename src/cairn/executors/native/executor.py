@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from cairn.domain.runs import Exit
+from cairn.domain.runs import Exit, Failure
 from cairn.domain.states import ExitReason
 from cairn.engine.ports import NATIVE, AttemptExit, Environment, StartAttempt
 from cairn.engine.wakeup import Wakeup
@@ -157,7 +157,8 @@ class _Work:
         except (RecordsBusy, StorageFull):
             return None  # and again
         except CairnError as error:
-            ended = self._failed(worded(error))
+            cause = Failure(error.message, kind=type(error).__name__, place=error.place, remedy=error.remedy)
+            ended = msgspec.structs.replace(self._failed(worded(error)), cause=cause)
         except Exception as error:  # noqa: BLE001 - the step fails with the defect it met; the others go on
             self.notes.say(*traceback.format_exc().splitlines())
             ended = self._failed(f"a defect in Cairn: {error!r}")

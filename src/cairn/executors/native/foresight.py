@@ -9,7 +9,7 @@ import msgspec
 
 from cairn.domain.runs import RunSettings
 from cairn.domain.values import Value
-from cairn.engine.ports import Environments, NativeCall
+from cairn.engine.ports import Environments, Foreseen, NativeCall
 from cairn.errors import CairnError, InputRefused, SpecError
 from cairn.executors.native.launcher_words import Launch, without_empty
 from cairn.jobs.document import field, job_pipeline
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cairn.jobs.tuning_jobs import TuningJobService
 
 _TUNING = (TUNING_JOB, TUNING_JOB_WITH_METRICS)
+_UNKNOWN = Foreseen(whole=False)  # until it runs
 
 
 class Foresight:
@@ -37,23 +38,29 @@ class Foresight:
         self._tuning_jobs = tuning_jobs
         self._environments = environments
 
-    def check(self, pipeline: Pipeline, parameters: Mapping[str, Value], settings: RunSettings) -> tuple[str, ...]:
+    def check(self, pipeline: Pipeline, parameters: Mapping[str, Value], settings: RunSettings) -> Foreseen:
         warnings: list[str] = []
+        pins: dict[str, str] = {}
+        whole = True
         for call in known_calls(pipeline, parameters):
             if call.native.type not in (CUSTOM_JOB, *_TUNING):
                 continue
             if call.problem:
                 raise InputRefused(call.problem, place=call.path)
             if call.message is None:
+                whole = False
                 continue
             try:
-                warnings += [f"{call.path}: {one}" for one in self._check(call.native.type, call.message, settings)]
+                found = self._check(call.native.type, call.message, settings)
+                warnings += [f"{call.path}: {one}" for one in found.warnings]
+                pins |= found.pins
+                whole = whole and found.whole
             except CairnError as error:
                 if not isinstance(error, InputRefused):
                     raise
                 error.place = f"{call.path}: {error.place}" if error.place else call.path
                 raise
-        return tuple(dict.fromkeys(warnings))
+        return Foreseen(tuple(dict.fromkeys(warnings)), pins, whole)
 
     def identity(self, call: NativeCall) -> str:
         """Of the images and projects that its job names; "" where one of them has none, or nothing is known of it."""
@@ -69,26 +76,27 @@ class Foresight:
         found = [self._environments.identity(plan) for plan in plans.values()]
         return ",".join(found) if found and all(found) else ""
 
-    def _check(self, kind: str, message: dict[str, Any], settings: RunSettings) -> tuple[str, ...]:
+    def _check(self, kind: str, message: dict[str, Any], settings: RunSettings) -> Foreseen:
         if kind == CUSTOM_JOB:
             spec = field(message, "jobSpec")
-            return self._check_job(spec, settings) if isinstance(spec, dict) else ()
+            return self._check_job(spec, settings) if isinstance(spec, dict) else _UNKNOWN
         study, trial = field(message, "studySpec"), field(message, "trialJobSpec")
         if isinstance(study, dict) and not is_open(study):
             self._tuning_jobs().check_study(without_empty(study), "studySpec")
-        return self._check_job(trial, settings) if isinstance(trial, dict) else ()
+        return self._check_job(trial, settings) if isinstance(trial, dict) else _UNKNOWN
 
-    def _check_job(self, spec: dict[str, Any], settings: RunSettings) -> tuple[str, ...]:
-        """Warnings of the plan. Nothing is said where pools or images are known only when it runs."""
+    def _check_job(self, spec: dict[str, Any], settings: RunSettings) -> Foreseen:
+        """Of the plan. Nothing is said where pools or images are known only when it runs."""
         pools = field(spec, "workerPoolSpecs")
         if not isinstance(pools, list) or any(is_open(image) for image in _images(pools)):
-            return ()
+            return _UNKNOWN
         try:
             pipeline = job_pipeline({"jobSpec": settled(without_empty(spec))}, {})
         except SpecError as error:
             raise InputRefused(error.message, place=error.place, remedy=error.remedy) from None
         plans = self._runs().plans(pipeline, settings)
-        return (*pipeline.warnings, *(warning for plan in plans.values() for warning in plan.warnings))
+        warnings = (*pipeline.warnings, *(warning for plan in plans.values() for warning in plan.warnings))
+        return Foreseen(warnings, self._runs().pins(plans))
 
 
 def _images(pools: list[Any]) -> Iterator[Any]:

@@ -38,14 +38,18 @@ def _custom_job(services: NativeServices, call: NativeCall, directory: str) -> O
 
 def _tuning_job(services: NativeServices, call: NativeCall, directory: str) -> Operation:
     from cairn.executors.native.tuning_jobs import TuningJobOperation
+    from cairn.tuning.sampling import import_ahead
 
+    import_ahead()
     return TuningJobOperation(call, directory, services)
 
 
 def _tune(services: NativeServices, call: NativeCall, directory: str) -> Operation:
+    from cairn.executors.native.awaiting import Awaiting
     from cairn.executors.native.tuning import TuneOperation
+    from cairn.tuning.sampling import import_ahead
 
-    return TuneOperation(call, directory, services)
+    return Awaiting(import_ahead(), lambda: TuneOperation(call, directory, services))
 
 
 def _wait(services: NativeServices, call: NativeCall, directory: str) -> Operation:

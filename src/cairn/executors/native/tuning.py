@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from cairn.domain.runs import Exit, Run, RunKind
+from cairn.domain.runs import Exit, Failure, Run, RunKind
 from cairn.domain.states import ExitReason, RunState
 from cairn.engine.ports import NativeCall
 from cairn.errors import InputRefused, StepError, WrongState
@@ -48,6 +48,7 @@ class TuneOperation:
         self._active: dict[str, _TrialJob] = {}  # by trial id
         self._cancelled = ""  # stop | kill
         self._failure = ""  # why the job has failed, while its trials are being ended
+        self._cause: Failure | None = None  # what the job of the last failed trial failed with
         self._exhausted = ""  # why the study suggests no more
         self._notes.say(f"study {self._study.id}: {self._study.algorithm}, seed {self._study.seed}")
         for trial in self._trials.values():
@@ -106,6 +107,7 @@ class TuneOperation:
                 environment={**_texts(self._run.client.get(ENVIRONMENT)), "CLOUD_ML_TRIAL_ID": trial.id},
             )
         except InputRefused as error:
+            self._cause = Failure(error.message, kind=type(error).__name__, place=error.place, remedy=error.remedy)
             self._close(trial, infeasible=f"its job cannot be made: {error.message}")
             return
         run = made.run
@@ -159,6 +161,7 @@ class TuneOperation:
         del self._active[job.trial.id]
         if run.state is RunState.FAILED:
             said = run.error.message if run.error is not None else "its job failed"
+            self._cause = run.error
             self._notes.say(*failed_words(self._services, run))
             self._close(job.trial, infeasible=said)
         elif run.state is RunState.CANCELLED and not job.stopping:
@@ -206,13 +209,14 @@ class TuneOperation:
             return Exit(ExitReason.CANCELLED)
         if self._failure:
             self._studies.end(self._study, self._failure, StudyState.INACTIVE)
-            return Exit(ExitReason.EXITED, code=1, message=self._failure)
+            return Exit(ExitReason.EXITED, code=1, message=self._failure, cause=self._cause)
         done = self._succeeded()
         reason = self._exhausted or f"it has {len(self._trials)} trials"
         self._studies.end(self._study, reason)
         if not done:
             failed = [trial.infeasible_reason for trial in self._trials.values() if trial.infeasible_reason]
-            return Exit(ExitReason.EXITED, code=1, message=f"no trial succeeded: {failed[-1] if failed else reason}")
+            message = f"no trial succeeded: {failed[-1] if failed else reason}"
+            return Exit(ExitReason.EXITED, code=1, message=message, cause=self._cause)
         for trial in self._studies.optimal_trials(self._study):
             said = ", ".join(f"{name}={value}" for name, value in trial.parameters.items())
             self._notes.say(f"best: trial {trial.id}: {said}")
