@@ -10,9 +10,12 @@ from typing import Any, Dict, Optional
 from cairn.launcher.container_api import Reply, Stream
 from cairn.launcher.container_usage import Usage
 from cairn.launcher.logs import Pump
+from cairn.launcher.long_words import too_long
 from cairn.launcher.members import Member
 from cairn.launcher.step import Plan
 
+# What runc and crun say when the kernel refuses the words; the exit status is that of an ordinary failure.
+TOO_LONG = re.compile(rb"\s*(?:\S+: )?exec [^\n]*: argument list too long\s*", re.IGNORECASE)
 HEARD = 1024  # bytes of stderr's beginning that are looked at for the words of the container's init
 # All that Docker's and Podman's init say when they cannot execute the command; they exit with 126 or 127.
 INIT_FAILED = re.compile(
@@ -89,6 +92,12 @@ class Container(Member):
             self.number = code - 128
             return
         self.code = code
+        if code and len(self._errors) < HEARD and TOO_LONG.fullmatch(self._errors):
+            variables = dict(entry.split("=", 1) for entry in self.body["Env"])
+            command = self.body.get("Entrypoint", []) + self.body.get("Cmd", [])
+            why = too_long(command, variables) or "its arguments and variables are too long together"
+            self.failure = not_executed(command[0] if command else "", why, self.image)
+            return
         failed = INIT_FAILED.fullmatch(self._errors) if code in (126, 127) and len(self._errors) < HEARD else None
         if failed is not None:
             why = (failed.group("why") or failed.group("reason")).decode(errors="replace").strip()

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, NoReturn, Optional
 
 from cairn.launcher import control, linux, mounts, snapshot
 from cairn.launcher.limits import Placement
+from cairn.launcher.long_words import module_command, through_files, too_long
 from cairn.launcher.processes import ATTEMPT_VARIABLE
 from cairn.launcher.runtime import RUNTIME_MODULE, Call, Preload, become_main, command_arguments
 
@@ -18,15 +19,6 @@ SHIM_VARIABLE = "CAIRN_STEP_SHIM"  # a directory to put first on PYTHONPATH
 LOG_VARIABLE = "CAIRN_LOG_DIRECTORY"  # kept with the attempt, and shown beside what it has written; the step makes it
 SHIM_OFF = ("off", "0", "false", "no")
 HIGHEST_DESCRIPTOR = 256  # a supervisor never has more open
-MAX_ARGUMENT = 128 * 1024 - 1  # bytes of one argument that the kernel passes on (MAX_ARG_STRLEN, its end included)
-FILE_OPTIONS = ("--spec", "--executor-input")  # of the bootstrap in cairn.sdk.hydra: each may be @FILE
-# `python -m` with arguments of any length, read from a file.
-FROM_FILE = f"""import json, os, runpy, sys
-with open(sys.argv[1], encoding="utf-8") as file:
-    sys.argv[1:] = json.load(file)
-sys.path[0] = os.getcwd()
-del file
-runpy._run_module_as_main({RUNTIME_MODULE!r})"""
 
 
 def replica_directory(directory: str, number: int, replica: str) -> str:
@@ -70,29 +62,13 @@ class Plan:
     def command(self) -> List[str]:
         """The argv of a fresh process."""
         if not self.source:
-            return self._through_files()
-        python = self.python or "python3"
+            return through_files(self.argv, self._component)
         arguments = command_arguments(self.module_path, self.arguments)
-        if all(len(os.fsencode(argument)) < MAX_ARGUMENT for argument in arguments):
-            return [python, "-m", RUNTIME_MODULE, *arguments]
-        path = os.path.join(os.path.dirname(self.module_path), "arguments.json")
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(arguments, file)
-        return [python, "-c", FROM_FILE, path]
+        return module_command(self.python or "python3", RUNTIME_MODULE, arguments, self._component)
 
-    def _through_files(self) -> List[str]:
-        """A program that `cairn.hydra` has made takes values of any length: what no argument holds is in a file."""
-        if self.argv[1:2] != ["-c"] or self.argv[3:4] != [FILE_OPTIONS[0]]:
-            return self.argv
-        words = list(self.argv)
-        for place in range(4, len(words)):
-            if words[place - 1] in FILE_OPTIONS and len(os.fsencode(words[place])) >= MAX_ARGUMENT:
-                path = os.path.join(self.directory, "component", words[place - 1].lstrip("-") + ".json")
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-                    file.write(words[place])
-                words[place] = "@" + path
-        return words
+    @property
+    def _component(self) -> str:
+        return os.path.dirname(self.module_path)
 
 
 def wait(preload: Optional[Preload], request: int, stdout: int, stderr: int, report: int) -> Call:
@@ -213,12 +189,15 @@ def _execute(plan: Plan, own: Dict[str, str]) -> NoReturn:
     try:
         os.execvpe(command[0], command, variables)
     except OSError as error:
-        raise OSError(_not_executed(command[0], error, variables)) from None
+        raise OSError(_not_executed(command, error, variables)) from None
 
 
-def _not_executed(name: str, error: OSError, variables: Dict[str, str]) -> str:
+def _not_executed(command: List[str], error: OSError, variables: Dict[str, str]) -> str:
+    name = command[0]
     if error.errno == errno.ENOENT and os.sep not in name:
         return f"command not found: {name!r} (PATH is {variables.get('PATH', '')})"
     if error.errno == errno.ENOENT and os.path.exists(name):
         return f"cannot execute {name!r}: its interpreter does not exist"
+    if error.errno == errno.E2BIG:
+        return f"cannot execute {name!r}: {too_long(command, variables) or error.strerror}"
     return f"cannot execute {name!r}: {error.strerror}"

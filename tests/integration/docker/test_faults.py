@@ -231,3 +231,13 @@ def test_an_engine_that_stays_away_is_named_and_a_kill_needs_none(dockerd, make_
     assert not engine.containers_of(given_up)
     assert not marked(given_up)
     assert json.loads(Path(given_up.directory, "container.json").read_text())["containers"]
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "named"),
+    [(("x" * 200_000,), {}, "argument 1 has 200000"), ((), {"BIG": "x" * 200_000}, "variable BIG has 200004")],
+)
+def test_words_that_the_kernel_does_not_pass_on_are_named(executor, attempts, words, variables, named):
+    found = run(executor, attempts.command("true", *words, variables=variables))
+    assert found.reason is ExitReason.NOT_STARTED
+    assert named in found.message
