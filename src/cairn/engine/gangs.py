@@ -27,7 +27,8 @@ JOB = "job"  # in Run.client: the CustomJob that a run was made of
 _TRAINING_POOLS = 2  # the chief's and the workers': parameter servers and evaluators have no rank
 _ROLES = ("chief", "worker", "ps", "evaluator")  # of TensorFlow, by a pool's index
 _OUTPUTS = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
-_BUCKET = re.compile(r"(?:gs://|(?<![\w.])/gcs/)([a-z0-9][a-z0-9._-]{0,221})")
+# Expressions of what few runs have are compiled when one has it.
+_BUCKET = r"(?:gs://|(?<![\w.])/gcs/)([a-z0-9][a-z0-9._-]{0,221})"
 
 
 class Replica(msgspec.Struct, frozen=True):
@@ -193,7 +194,7 @@ def restarts_of(job: JobSpec | None, ended: Exit) -> int:
 
 def mentioned_buckets(words: Sequence[str]) -> list[str]:
     """URIs of the buckets that a command or a variable names, as gs://BUCKET/… or /gcs/BUCKET/…, anywhere in it."""
-    return [f"gs://{name}" for name in dict.fromkeys(name for word in words for name in _BUCKET.findall(word))]
+    return [f"gs://{name}" for name in dict.fromkeys(name for word in words for name in re.findall(_BUCKET, word))]
 
 
 def processes_of(gang: Gang, by_pool: Mapping[int, ProcessSpec]) -> tuple[ProcessSpec, ...]:

@@ -11,8 +11,6 @@ import msgspec
 
 from cairn.errors import UnsupportedFeature
 
-_IN_CONTAINER = re.compile(r"docker(?::|$)")
-
 
 class Target(msgspec.Struct, frozen=True):
     kind: str  # host | project | docker
@@ -33,7 +31,7 @@ def container_of(image: str, images: Sequence[tuple[str, str]], executor: str) -
     matches decides, else the executor."""
     for pattern, target in images:
         if matches(pattern, image):
-            return (parse_target(target, pattern).image or image) if _IN_CONTAINER.match(target) else None
+            return (parse_target(target, pattern).image or image) if target.partition(":")[0] == "docker" else None
     return image if executor == "docker" else None
 
 

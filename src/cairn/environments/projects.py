@@ -16,7 +16,7 @@ from cairn.environments import interpreters
 from cairn.errors import InputRefused
 
 # A requirement without a marker: what it is called. Options, paths and URLs are none.
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^]]*\]\s*)?(?:[=<>!~(][^;@]*)?(?:\s#.*)?$")
+_REQUIREMENT = r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^]]*\]\s*)?(?:[=<>!~(][^;@]*)?(?:\s#.*)?$"
 _BOUND = re.compile(r"(>=|>|~=|==|<=|<|!=)\s*3\.(\d+)")
 
 
@@ -62,7 +62,7 @@ def named_packages(directory: Path) -> list[str]:
     else:
         project = _toml(directory / "pyproject.toml").get("project") or {} if name else {}
         lines = project.get("dependencies") or []
-    return [match[1] for line in lines if isinstance(line, str) and (match := _REQUIREMENT.match(line))]
+    return [match[1] for line in lines if isinstance(line, str) and (match := re.match(_REQUIREMENT, line))]
 
 
 def _is_poetry_package(table: dict[str, Any]) -> bool:

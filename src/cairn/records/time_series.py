@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -290,7 +289,9 @@ def _totals(connection: Connection, place: Where, paths: Sequence[tuple[str, ...
 
 def _text(value: PointValue) -> str:
     if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
+        from base64 import b64encode  # every run imports this module, and none needs that
+
+        return b64encode(value).decode()
     return ",".join(value) if isinstance(value, tuple) else repr(float(value))
 
 
@@ -302,7 +303,9 @@ def _point(row: Sequence[Any], kind: ValueKind) -> Point:
     if kind == "SCALAR":
         value = float(text)
     elif kind == "TENSOR":
-        value = base64.b64decode(text)
+        from base64 import b64decode
+
+        value = b64decode(text)
     else:
         value = tuple(text.split(",")) if text else ()
     return Point(int(row[0]), int(row[1]), value)

@@ -14,10 +14,8 @@ import msgspec
 
 _MOUNT = "/gcs/"
 _SCHEME = "gs://"
-_UPGRADE = re.compile(r"pip3? install (?:-q )?--upgrade pip$")
-_INSTALL = re.compile(
-    r"(?:python3? -m )?pip3? install ((?:-q|--quiet|--user|--no-warn-script-location|-U|--upgrade| )*)"
-)
+_UPGRADE = r"pip3? install (?:-q )?--upgrade pip$"  # compiled when they are first wanted, as few runs do
+_INSTALL = r"(?:python3? -m )?pip3? install ((?:-q|--quiet|--user|--no-warn-script-location|-U|--upgrade| )*)"
 
 
 class PackageRun(msgspec.Struct, frozen=True):
@@ -49,7 +47,7 @@ def read_package_words(command: Sequence[str], args: Sequence[str]) -> PackageRu
         return _run(head, tail.removesuffix(' "$@"'), tuple(args))
     if len(command) == 3 and tuple(command[:2]) == ("sh", "-c"):
         parts = command[2].split(" && ")
-        if len(parts) == 3 and _UPGRADE.match(parts[0]):
+        if len(parts) == 3 and re.match(_UPGRADE, parts[0]):
             parts = parts[1:]
         if len(parts) == 2 and parts[1].startswith("python3 -m "):
             run = _run(parts[0], parts[1].removeprefix("python3 -m "), None)
@@ -59,7 +57,7 @@ def read_package_words(command: Sequence[str], args: Sequence[str]) -> PackageRu
 
 def _run(install: str, run: str, arguments: tuple[str, ...] | None) -> PackageRun | None:
     """`arguments` None: they stand behind the module, as a shell's words."""
-    match = _INSTALL.match(install)
+    match = re.match(_INSTALL, install)
     packages = _words(install[match.end() :]) if match else None
     words = _words(run)
     if not packages or not words or any(package.startswith("-") for package in packages):
