@@ -70,6 +70,7 @@ class Server:
         if check_answers:
             self.context.shared["check_answers"] = True
         gate = Gate(self.context, policy)
+        cairn.store.projects_apart = policy.login
         if cairn.settings.server.step_clients == "here":
             cairn.services.surroundings = ServedSteps(self.context.url, gate.authentication.steps, login=policy.login)
         workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="api")

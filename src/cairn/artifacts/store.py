@@ -38,6 +38,9 @@ class LocalStore:
         self.buckets = home.buckets
         self.settings = settings or ArtifactsSettings()
         self._real = real_buckets(buckets) if buckets else {}
+        # Steps see the buckets of their project alone; set by a server that asks for logins. Without, all are one
+        # person's, who need not say whose they are.
+        self.projects_apart = False
 
     def check(self, uri: str, place: str) -> None:
         refuse_real(uri, self._real, place=place)
@@ -121,7 +124,7 @@ class LocalStore:
         if path is None:
             return None
         scheme = locations.scheme_of(uri)
-        if scheme in locations.MOUNTS and not locations.within(path, self.buckets):
+        if scheme in locations.MOUNTS and not self._in_its_bucket(path, uri):
             raise InputRefused("leads out of its bucket through a link", place=uri)
         if scheme in {"", "file"}:
             importing.check_readable(path, uri)
@@ -136,12 +139,16 @@ class LocalStore:
         if scheme in locations.MOUNTS:
             refuse_real(uri, self._real)
             path = self.path_of(uri) or ""
-            if not locations.within(path, self.buckets):
+            if not self._in_its_bucket(path, uri):
                 raise InputRefused("leads out of its bucket through a link", place=uri)
             return fetching.read_file(path, uri, limit)
         if scheme in ("http", "https"):
             return fetching.fetch(uri, limit, allow_private_hosts=self.settings.allow_private_hosts)
         raise InputRefused("is neither in a bucket nor at an https address", place=uri)
+
+    def _in_its_bucket(self, path: str, uri: str) -> bool:
+        scheme, bucket, _ = locations.split_bucket(uri)
+        return locations.within(path, self.buckets / scheme / bucket)
 
     def mounts(self, uris: Sequence[str], project: str) -> list[tuple[str, str]]:
         pairs: list[tuple[str, str]] = []
@@ -157,8 +164,32 @@ class LocalStore:
                     from cairn.artifacts.buckets import LocalBuckets  # a new bucket pays for it, not each step
 
                     LocalBuckets(self.home, scheme).claim(bucket, project)
-            pairs.append((mount, str(real)))
+            pairs += self._shown(scheme, mount, project)
         return pairs
+
+    def buckets_of(self, project: str) -> list[tuple[str, str]]:
+        mount = locations.MOUNTS["gs"]
+        return self._shown("gs", mount, project) if os.path.isdir(self.buckets / "gs") else []
+
+    def shows(self, uri: str, project: str) -> bool:
+        scheme = locations.scheme_of(uri)
+        if not self.projects_apart or scheme not in locations.MOUNTS:
+            return True  # what lies in no bucket is no project's
+        _, bucket, _ = locations.split_bucket(uri)
+        if not os.path.isdir(self.buckets / scheme / bucket):
+            return True
+        from cairn.artifacts.buckets import LocalBuckets
+
+        return LocalBuckets(self.home, scheme).find(bucket).project == project
+
+    def _shown(self, scheme: str, mount: str, project: str) -> list[tuple[str, str]]:
+        real = self.buckets / scheme
+        if not self.projects_apart:
+            return [(mount, str(real))]
+        from cairn.artifacts.buckets import LocalBuckets
+
+        own = [bucket.name for bucket in LocalBuckets(self.home, scheme).list() if bucket.project == project]
+        return [(f"{mount}/{name}", str(real / name)) for name in own]
 
 
 def remove(path: str) -> int:

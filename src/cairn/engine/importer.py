@@ -35,6 +35,8 @@ def import_artifact(
         uri = uri.removeprefix("file://")
     metadata = resolve_value(spec.metadata, context) if spec.metadata else {}
     try:
+        if not services.store.shows(uri, run.project):
+            raise InputRefused(f"there is no such bucket in project {run.project}")
         fingerprint = services.store.import_uri(uri)
     except InputRefused as error:
         raise StepError(f"cannot import {uri!r}: {error.message}", remedy=error.remedy) from error

@@ -404,6 +404,8 @@ class Surroundings(Protocol):
 class ArtifactStore(Protocol):
     """Bytes of artifacts. Paths are absolute; URIs are plain paths under the home, `gs://…`, `s3://…` and the like."""
 
+    projects_apart: bool  # a step sees what is its project's alone
+
     def check(self, uri: str, place: str) -> None:
         """Before a run begins. Raises UnsupportedFeature for a URI in a bucket that the engine does not reach."""
 

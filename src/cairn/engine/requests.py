@@ -26,11 +26,10 @@ from cairn.engine.leaves import Attempt, LeafPlan, Ready
 from cairn.engine.platform import PlatformSettings, platform_settings
 from cairn.engine.ports import NATIVE, NativeCall, ProcessSpec, StartAttempt, StepSurroundings
 from cairn.engine.services import Services
-from cairn.errors import UnsupportedFeature
+from cairn.errors import InputRefused, UnsupportedFeature
 from cairn.spec.placeholders import PlaceholderContext
 
 WORKSPACE_PATH = "/kfp-workspace"
-_SOME_BUCKET = "gs://bucket"
 _NOTHING_AROUND = StepSurroundings()
 
 
@@ -73,7 +72,8 @@ class Requests:
             others = [self._process(attempt, pool, around, settings, links) for pool in leaf.pools.values()]
             by_pool = dict(zip((pool.index for pool in gang.job.pools), (first, *others), strict=True))
             processes, resources = processes_of(gang, by_pool), gang.total
-            outputs = map(self.services.store.path_of, output_directories(gang.job, context.text))
+            uris = [self._shown(uri, ready) for uri in output_directories(gang.job, context.text)]
+            outputs = map(self.services.store.path_of, uris)
             directories += [path for path in outputs if path is not None]
             directories.append(os.path.dirname(f"{attempt.layout.directory}/{HYPERTUNE_FILE}"))
         attempt.request = StartAttempt(
@@ -182,19 +182,31 @@ class Requests:
 
     def _output_directories(self, attempt: Attempt) -> list[str]:
         directories: list[str] = []
-        task_root = self.services.store.path_of(attempt.layout.task_root)
+        task_root = self.services.store.path_of(self._shown(attempt.layout.task_root, attempt.ready))
         if task_root is not None:
             directories.append(task_root)
         if attempt.ready.task.component.output_parameters:
             directories.append(attempt.layout.parameters)
         return directories
 
+    def _shown(self, uri: str, ready: Ready) -> str:
+        if not self.services.store.shows(uri, self.run.project):
+            words = f"there is no bucket for {uri} in project {self.run.project}"
+            raise InputRefused(words, place=ready.task.path, remedy="write to a bucket of the project")
+        return uri
+
     def _reads(self, ready: Ready) -> tuple[str, ...]:
-        """What a container is shown: the store, for a parameter may name anything in it, and what lies elsewhere."""
-        root = self.services.store.path_of(self.root)
-        paths = {self.services.default_root, root or self.services.default_root}
-        for artifacts in ready.inputs.artifacts.values():
-            paths.update(path for path in map(self.services.store.path_of, (a.uri for a in artifacts)) if path)
+        """What a container is shown: the store, for a parameter may name anything in it, and what lies elsewhere. Where
+        projects are kept apart, only the run's own part of it."""
+        store, run = self.services.store, self.run
+        root = store.path_of(self.root) or self.services.default_root
+        paths = (
+            {f"{root}/{run.pipeline_name}/{run.uid}"} if store.projects_apart else {self.services.default_root, root}
+        )
+        given = (artifact.uri for artifacts in ready.inputs.artifacts.values() for artifact in artifacts)
+        paths.update(
+            path for path in map(store.path_of, (uri for uri in given if store.shows(uri, run.project))) if path
+        )
         return tuple(sorted(paths))
 
     def _surroundings(self, attempt: Attempt, uid: str) -> StepSurroundings:
@@ -225,13 +237,12 @@ class Requests:
         return tuple(links)
 
     def _all_buckets(self, attempt: Attempt, links: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """A job sees all buckets that there are, as on Vertex AI: its code may name them where nobody looks."""
-        leaf, store = attempt.ready.leaf, self.services.store
-        seen, real = store.step_path_of(_SOME_BUCKET), store.path_of(_SOME_BUCKET)
-        if leaf.container.job is None or real is None or any(path == os.path.dirname(seen) for path, _ in links):
+        """A job sees all buckets that it may, as on Vertex AI: its code may name them where nobody looks."""
+        leaf = attempt.ready.leaf
+        if leaf.container.job is None or not self.can_mount(leaf):
             return []
-        there = os.path.isdir(os.path.dirname(real)) and self.can_mount(leaf)
-        return [(os.path.dirname(seen), os.path.dirname(real))] if there else []
+        seen = {path for path, _ in links}
+        return [pair for pair in self.services.store.buckets_of(self.run.project) if pair[0] not in seen]
 
     def _buckets_of_job(self, attempt: Attempt) -> list[str]:
         """Those that it names, and that are made for it. What a text of several lines says need be none."""

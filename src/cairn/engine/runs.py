@@ -201,6 +201,20 @@ class RunService:
             executor = pipeline.components[name].executor
             if isinstance(executor, ImporterSpec) and executor.uri and "{{" not in executor.uri:
                 check(executor.uri, f"components.{name}")
+            if self.services.store.projects_apart and isinstance(executor, ContainerSpec):
+                self._check_packages(executor, submission.project, f"components.{name}")
+
+    def _check_packages(self, container: ContainerSpec, project: str, place: str) -> None:
+        """Packages are read and installed for the step, which sees its project's buckets alone."""
+        from cairn.spec.package_words import read_package_words  # no run on its own needs it
+
+        pools = container.job.pools[1:] if container.job else ()
+        for each in (container, *(pool.container for pool in pools)):
+            found = read_package_words(each.command, each.args)
+            for package in found.packages if found is not None else ():
+                uri = package.replace("/gcs/", "gs://", 1) if package.startswith("/gcs/") else package
+                if uri.startswith(("/", "file:")) or not self.services.store.shows(uri, project):
+                    raise InputRefused(f"there is no object {package!r} in project {project}", place=place)
 
     def _check_mounts(self, component: ComponentSpec, plan: EnvironmentPlan) -> None:
         platform = component.platform
@@ -251,9 +265,7 @@ class RunService:
             if stored.state is not RunState.PENDING:
                 raise InputRefused(f"run {run.job_id} has begun: {stored.state}")
             failure = Failure(error.message, kind=type(error).__name__, place=error.place, remedy=error.remedy)
-            ended = msgspec.structs.replace(
-                stored, state=RunState.FAILED, error=failure, end_time=now, update_time=now
-            )
+            ended = msgspec.structs.replace(stored, state=RunState.FAILED, error=failure, end_time=now, update_time=now)
             journal.commit(Batch(fences={run.uid: fence}, runs=[ended]))
         finally:
             journal.release(fence)

@@ -24,7 +24,7 @@ from cairn.errors import InputRefused, UnsupportedFeature
 _SEEN = "/gcs/"
 _SCHEME = "gs://"
 _REMEDY = "give a source archive (.tar.gz, .zip) or a wheel"
-_PREBUILT = re.compile(
+_PREBUILT = (  # compiled when the first image is looked at
     r"(?:docker\.pkg\.dev/vertex-ai|gcr\.io/cloud-aiplatform)/training/([a-z-]+?)-(?:cpu|gpu|tpu)\b(.*)"
 )
 _FRAMEWORKS = {
@@ -86,7 +86,7 @@ def is_beside(spec: BesideSpec) -> bool:
 def missing_words(image: str) -> str:
     """That a step runs without its image, for which its packages are all that there is."""
     said = f"runs with its packages and what they require, not in image {image}"
-    found = _PREBUILT.search(image)
+    found = re.search(_PREBUILT, image)
     if found is None:
         return f"{said}; what else that image holds is missing"
     version = re.match(r"\.(\d+-\d+)", found[2])
@@ -103,7 +103,8 @@ def _path_of(package: str, buckets: Path, place: str) -> Path | None:
     inside = package.removeprefix(_SCHEME).removeprefix(_SEEN) if package.startswith((_SCHEME, _SEEN)) else ""
     if inside:
         path = Path(os.path.normpath(buckets / "gs" / inside))
-        if not path.is_relative_to(buckets):
+        bucket = buckets / "gs" / inside.partition("/")[0]
+        if ".." in inside.split("/") or not path.resolve().is_relative_to(bucket.resolve()):
             raise InputRefused("leads out of its bucket", place=f"{place}: {package}")
     elif os.path.isabs(package):
         path = Path(package)

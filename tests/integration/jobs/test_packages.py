@@ -104,3 +104,15 @@ def test_a_command_of_the_users_own_still_wants_its_image(run: RunJob, bucket: P
     pool["containerSpec"]["command"][2] += " | tee log"
     with pytest.raises(NoContainerEngine):
         run([pool], settings=RunSettings())
+
+
+@pytest.mark.parametrize("name", ["../theirs/x.tar.gz", "link.tar.gz"])
+def test_no_package_leads_out_of_its_bucket(run: RunJob, bucket: Path, name: str) -> None:
+    theirs = bucket.parent / "theirs"
+    theirs.mkdir()
+    sdist(theirs / "x.tar.gz")
+    (bucket / "link.tar.gz").symlink_to(theirs / "x.tar.gz")
+    pool: dict[str, Any] = {"containerSpec": {"imageUri": "i"}}
+    pool["containerSpec"]["command"] = ["sh", "-c", f"pip3 install --user /gcs/stage/{name} && python3 -m trainer.task"]
+    with pytest.raises(InputRefused, match="leads out of its bucket"):
+        run([pool], settings=RunSettings())

@@ -36,6 +36,27 @@ def test_mounts_are_those_of_the_schemes_in_use_with_their_buckets(store, tmp_pa
     assert (tmp_path / "home/buckets/gs/c").is_dir()
 
 
+def test_where_projects_are_apart_a_step_is_shown_the_buckets_of_its_own(store, tmp_path):
+    store.projects_apart = True
+    store.mounts(["gs://mine/x"], "mine")
+    (tmp_path / "home/buckets/gs/nobodys").mkdir()
+    assert store.mounts(["gs://theirs/x", "gs://mine/x"], "theirs") == [
+        ("/gcs/theirs", f"{tmp_path}/home/buckets/gs/theirs")
+    ]
+    assert store.buckets_of("mine") == [("/gcs/mine", f"{tmp_path}/home/buckets/gs/mine")]
+    seen = {uri: store.shows(uri, "theirs") for uri in ("gs://mine/x", "gs://nobodys", "gs://theirs", "gs://new", "/x")}
+    assert seen == {"gs://mine/x": False, "gs://nobodys": False, "gs://theirs": True, "gs://new": True, "/x": True}
+
+
+def test_no_link_leads_from_one_bucket_into_another(store, tmp_path):
+    store.mounts(["gs://mine/x", "gs://theirs/x"], "mine")
+    (tmp_path / "home/buckets/gs/theirs/x").write_text("theirs")
+    (tmp_path / "home/buckets/gs/mine/x").symlink_to(tmp_path / "home/buckets/gs/theirs/x")
+    for call in (store.import_uri, lambda uri: store.read(uri, 10)):
+        with pytest.raises(InputRefused, match="leads out of its bucket"):
+            call("gs://mine/x")
+
+
 def test_what_lies_in_a_real_bucket_has_no_path_and_is_refused_with_the_place(tmp_path):
     store = LocalStore(Home.open(tmp_path), buckets={"gs://b": "real", "gs://c": "local"})
     assert store.path_of("gs://b/x") is None

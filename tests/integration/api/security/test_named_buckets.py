@@ -1,6 +1,7 @@
 """Buckets that a request names in its body are held to the boundary between projects too."""
 
 import json
+import time
 
 import pytest
 
@@ -126,3 +127,61 @@ def test_no_job_reads_or_writes_a_strangers_bucket(guarded, request_of, spec):
     mine = guarded("mary", "POST", f"{ROOT}/{path}", body)
     assert mine.status == 200 or "is no Python package" in mine.error  # which only who may read it learns
     assert guarded("viewer", "POST", f"{ROOT}/{path}", body).status == 403
+
+
+@pytest.mark.parametrize(
+    "words", ["/gcs/mine-alone/train.tar.gz", "/gcs/own/../mine-alone/train.tar.gz", "/etc/passwd"]
+)
+@pytest.mark.parametrize("packaged", [True, False])
+def test_no_package_comes_from_elsewhere_however_it_is_named(guarded, words, packaged):
+    upload = {"uploadType": "media", "name": "train.tar.gz"}
+    assert guarded("mary", "POST", "/upload/storage/v1/b/mine-alone/o", b"a package", **upload).status == 200
+    script = f"pip3 install --user {words} && python3 -m m"
+    pool = {"containerSpec": {"imageUri": "i", "command": ["sh", "-c", script]}}
+    if packaged:
+        pool = {"pythonPackageSpec": {**PACKAGE["pythonPackageSpec"], "packageUris": [words]}}
+    for pools in ([pool], [CONTAINER, pool]):
+        refused = guarded("stranger", "POST", f"{THEIRS}/customJobs", job({"workerPoolSpecs": pools})[1])
+        assert refused.status == 400, refused
+        assert "there is no object" in refused.error or "leaves its root" in refused.error
+
+
+LOOK = """ls /gcs 2>/dev/null; cat /gcs/mine-alone/pipeline.json 2>/dev/null || echo nothing of theirs
+echo kept > /gcs/their-own/seen && cat /gcs/their-own/seen"""
+
+
+def test_a_job_sees_the_buckets_of_its_project_alone(guarded):
+    assert guarded("stranger", "POST", "/storage/v1/b", {"name": "their-own"}, project="theirs").status == 200
+    look = {"containerSpec": {"imageUri": "i", "command": ["sh", "-c", LOOK]}}
+    made = guarded("stranger", "POST", f"{THEIRS}/customJobs", job({"workerPoolSpecs": [look]})[1])
+    ended = ended_job(guarded, "stranger", made.json["name"])
+    assert ended["state"] == "JOB_STATE_SUCCEEDED", ended
+    logs = guarded("stranger", "GET", f"/cairn/v1/runs/{ended['name'].rpartition('/')[2]}/logs").content.decode()
+    assert logs.splitlines() == ["their-own", "nothing of theirs", "kept"]
+
+
+def test_no_importer_takes_what_lies_in_a_strangers_bucket(guarded, pipeline_of):
+    importer = {
+        "importer": {
+            "artifactUri": {"constant": SECRET},
+            "typeSchema": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"},
+        }
+    }
+    pipeline = pipeline_of("p", greet="echo hi")
+    (label,) = pipeline["deploymentSpec"]["executors"]
+    pipeline["deploymentSpec"]["executors"][label] = importer
+    (component,) = pipeline["components"].values()
+    component["outputDefinitions"] = {"artifacts": {"artifact": {"artifactType": {"schemaTitle": "system.Dataset"}}}}
+    for who, place, state in (("stranger", THEIRS, "FAILED"), ("mary", ROOT, "SUCCEEDED")):
+        made = guarded(who, "POST", f"{place}/pipelineJobs", {"pipelineSpec": pipeline})
+        ended = ended_job(guarded, who, made.json["name"])
+        assert ended["state"] == f"PIPELINE_STATE_{state}", ended
+
+
+def ended_job(guarded, who, name):
+    for _ in range(600):
+        found = guarded(who, "GET", f"/v1/{name}").json
+        if found["state"].rpartition("_")[2] in ("SUCCEEDED", "FAILED", "CANCELLED"):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(found)
