@@ -15,7 +15,7 @@ from cairn.config.home import Home
 from cairn.config.settings import Settings, load_settings
 from cairn.domain.clock import SystemClock
 from cairn.domain.resources import Capacity
-from cairn.errors import NotFound, UnsupportedFeature
+from cairn.errors import InputRefused, NotFound, UnsupportedFeature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -411,17 +411,23 @@ class Cairn:
         return Upkeep(self.home, self.records, self.store, upkeep, collection, self.environments.catalogue, self._parts)
 
     def _parts(self, run: Run) -> int:
-        """Delete what a tuning job has besides its run; the bytes freed."""
+        """Delete what a tuning job has besides its run; the bytes freed. Raises InputRefused while an engine runs it,
+        or one of its trials."""
         from cairn.domain.runs import RunKind
 
         if run.kind is not RunKind.TUNING_JOB:
             return 0
         from cairn.jobs.tuning_jobs import STUDY
 
+        trials = self.tuning_jobs.trials_of(run)
+        for one in (run, *trials):
+            if (owner := self.records.claimed(one.uid)) is not None:
+                raise InputRefused(f"run {one.uid} is being run by process {owner.pid}", remedy="cancel it first")
+        freed = sum(self.upkeep.delete(one) for one in trials)
         with suppress(NotFound):  # it had not begun, or has been deleted by itself
             study = self.studies.get(run.client.get(STUDY, ""), project=run.project, location=run.location)
             self.studies.delete(study)
-        return self.tuning_jobs.delete_trials(run)
+        return freed
 
     @property
     def environment_collection(self) -> ModuleType:

@@ -91,6 +91,8 @@ class Upkeep:
 
     def delete(self, run: Run) -> int:
         """Delete a run and what only it refers to; the bytes freed. Raises InputRefused while an engine runs it."""
+        # First: who is killed here finds the run, and deletes it again.
+        more = self.delete_parts(run) if self.delete_parts is not None else 0
         freed = self.records.delete_run(run.uid)
         paths = self._paths(freed.uris)
         # A bucket is the user's, also where it is a directory here.
@@ -102,7 +104,6 @@ class Upkeep:
         trees = {own, *filter(None, map(self._tree_of_deleted, gone))}
         gone += [tree for tree in trees if not referenced.touch(tree)]
         gone += [*freed.directories, f"{self.home.runs}/{run.uid}"]
-        more = self.delete_parts(run) if self.delete_parts is not None else 0
         return more + sum(self._remove(path) for path in gone)
 
     def collect(self, *, older_than: float, environments_older_than: float, dry_run: bool = False) -> Collected:

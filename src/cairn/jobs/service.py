@@ -16,10 +16,11 @@ from cairn.domain.runs import DEFAULT_LOCATION, DEFAULT_PROJECT, Run, RunKind, R
 from cairn.engine.gangs import JOB as JOB  # noqa: PLC0414 - part of what a job is
 from cairn.engine.runs import RunService
 from cairn.errors import InputRefused, NotFound, WrongState
-from cairn.filters.tree import Filter, Order
+from cairn.filters.tree import Comparison, Filter, Order
 from cairn.jobs.document import MAX_DISPLAY_NAME, field, job_pipeline
 from cairn.spec.types import Pipeline
 
+STARTED = tuple(kind for kind in RunKind if kind is not RunKind.PIPELINE)
 KINDS = (RunKind.CUSTOM_JOB, RunKind.TRAINING_PIPELINE, RunKind.TRIAL)  # what is listed as a custom job
 
 
@@ -158,6 +159,18 @@ class JobService:
             limit=limit,
             kinds=kinds,
         )
+
+    def started_by(self, run: Run) -> list[Run]:
+        """The jobs, tuning jobs and trials that a run has started, oldest first."""
+        found: list[Run] = []
+        token = ""
+        while True:
+            page, token = self.records.page_runs(
+                where=Comparison(("parent",), "=", run.uid), query="started", token=token, limit=1000, kinds=STARTED
+            )
+            found += page
+            if not token:
+                return found[::-1]
 
     def cancel(self, run: Run, *, kill: bool = False) -> None:
         """Ask for its end. Raises WrongState for one that has ended."""

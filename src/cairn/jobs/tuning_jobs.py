@@ -142,10 +142,6 @@ class TuningJobService:
             if not token:
                 return found
 
-    def delete_trials(self, run: Run) -> int:
-        """The jobs of its trials, with their logs; the bytes freed. Raises WrongState for one that has not ended."""
-        return sum(self._jobs.delete(one) for one in self.trials_of(run))
-
     def _trials(self, run: Run, token: str) -> tuple[list[Run], str]:
         return self._jobs.page(
             projects=(run.project,),

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from tuned import SETTINGS, Tuned, launched, message
 
+from cairn.cli.main import main
 from cairn.domain.runs import Exit, Failure, ImageMapping, Run, RunKind, RunSettings, Submission
 from cairn.domain.states import ExitReason, RunState
 from cairn.engine.publish import check_exit
 from cairn.engine.resolve import failure_of
-from cairn.errors import StepError, UnsupportedFeature
+from cairn.errors import InputRefused, StepError, UnsupportedFeature
 from cairn.spec.load import load_text
 from cairn.wiring import Cairn, open_cairn
 
@@ -178,6 +179,41 @@ def test_a_failed_jobs_kind_of_error_is_the_steps(
     assert made.error is not None
     assert (run.error.kind, run.error.code) == (made.error.kind, made.error.code)
     assert run.error.kind == kind, run.error
+
+
+def test_what_was_started_is_shown_and_deleted_with_what_it_is_of(
+    cairn: Cairn, cairn_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = executed(cairn, launched(message("report(1.0, 1)", maxTrialCount=2)), SETTINGS)
+    (tuning,) = cairn.jobs.started_by(run)
+    trials = cairn.jobs.started_by(tuning)
+    assert [one.kind for one in trials] == [RunKind.TRIAL] * 2
+    assert main(["runs", "show", run.uid]) == 0
+    assert f"{tuning.uid[:8]}\ttuning job\tSUCCEEDED" in capsys.readouterr().out
+    assert main(["runs", "show", tuning.uid, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["started"]
+    assert [(one["run_id"], one["state"]) for one in told] == [(one.uid, "SUCCEEDED") for one in trials]
+
+    assert main(["runs", "delete", "-y", run.uid]) == 0
+    assert f"cairn runs delete {tuning.uid[:8]}" in capsys.readouterr().err
+    assert main(["runs", "delete", "-y", tuning.uid]) == 0
+    assert cairn.records.page_runs(kinds=tuple(RunKind))[0] == []
+    assert cairn.studies.page()[0] == []
+    assert list((cairn_home / "runs").iterdir()) == []
+
+
+def test_a_tuning_job_whose_trial_still_runs_is_not_deleted_in_part(cairn: Cairn) -> None:
+    tuned = Tuned(cairn, message("time.sleep(600)", maxTrialCount=2, parallelTrialCount=1))
+    tuned.until(lambda: any(cairn.records.attempts(job.uid) for job in tuned.jobs))
+    run = cairn.records.run(tuned.uid)
+    machine = tuned.engine.machines[tuned.uid]
+    cairn.records.release(machine.fence)  # as if its engine were gone, and another had the trial
+    with pytest.raises(InputRefused, match="is being run by process"):
+        cairn.upkeep.delete(run)
+    assert len(tuned.trials) == 1 and len(tuned.jobs) == 1
+    assert cairn.records.run(tuned.uid).uid == tuned.uid
+    tuned.engine.cancel(tuned.jobs[0].uid, kill=True)
+    tuned.until(lambda: all(job.state.terminal for job in tuned.jobs))
 
 
 def test_a_cause_that_is_no_exits_own_is_told() -> None:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from cairn.cli import failures, options, output, summary, words
+from cairn.cli import failures, nouns, options, output, summary, words
 from cairn.cli.opening import opened
 from cairn.cli.tables import facts, table
 from cairn.domain.states import RunState, TaskState
 from cairn.engine import report
 from cairn.errors import NotFound
+from cairn.spec.types import NativeSpec
 
 if TYPE_CHECKING:
     from cairn.domain.runs import AttemptRecord, Run, TaskRecord
+    from cairn.spec.types import Pipeline
     from cairn.wiring import Cairn
 
 _STATES = [str(state) for state in RunState]
@@ -121,10 +123,12 @@ def show(reference: str, task: str | None, *, configuration: bool, with_trace: b
         if as_json:
             found = {**_listed(cairn, run), **report.run_object(run, leaves, cairn.store), "state": str(run.state)}
             found["settings"] = msgspec.to_builtins(run.settings)
+            found["started"] = [_started_object(one) for one in _started(cairn, run, pipeline)]
             output.print_json(found)
             return
         _show_run(cairn, run)
         _show_tasks(leaves)
+        _show_started(cairn, _started(cairn, run, pipeline))
         summary.tell_results(cairn, run, records)
 
 
@@ -187,6 +191,37 @@ def _show_tasks(leaves: list[report.Leaf]) -> None:
     table(("task", "state", "took", "attempts", ""), rows)
     if len(leaves) > _SHOWN_TASKS:
         output.note(f"and {len(leaves) - _SHOWN_TASKS:,} more: --json has them all")
+
+
+def _started(cairn: Cairn, run: Run, pipeline: Pipeline) -> list[Run]:
+    """The jobs, tuning jobs and trials that its steps have started; of other pipelines nobody is asked."""
+    if not any(isinstance(component.executor, NativeSpec) for component in pipeline.components.values()):
+        return []
+    return cairn.jobs.started_by(run)
+
+
+def _started_object(run: Run) -> dict[str, Any]:
+    return {"run_id": run.uid, "job_id": run.job_id, "kind": str(run.kind), "state": str(run.state)}
+
+
+def _show_started(cairn: Cairn, started: list[Run]) -> None:
+    if not started:
+        return
+    output.say(output.paint("started", "bold", sys.stdout))
+    rows = [
+        (
+            one.uid[:8],
+            nouns.noun(one),
+            _state(cairn, one),
+            _took(one),
+            one.display_name,
+            one.error.message if one.error else "",
+        )
+        for one in started[:_SHOWN_TASKS]
+    ]
+    table(("run", "", "state", "took", "name", ""), rows)
+    if len(started) > _SHOWN_TASKS:
+        output.note(f"and {len(started) - _SHOWN_TASKS:,} more: --json has them all")
 
 
 def find_task(cairn: Cairn, run: Run, path: str) -> TaskRecord:
