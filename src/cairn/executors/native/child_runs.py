@@ -36,7 +36,8 @@ class ChildRun:
 
     def bring(self, pipeline: Pipeline | None = None) -> None:
         self._next_look = time.monotonic() + BRING_SECONDS
-        self._services.bring(self.run, pipeline)
+        if not self.run.state.terminal:
+            self._services.bring(self.run, pipeline)
 
     def advance(self) -> Exit | None:
         """The step's exit once the run has ended."""
