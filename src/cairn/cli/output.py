@@ -57,6 +57,12 @@ def note(text: str) -> None:
     write_error(text + "\n")
 
 
+def note_building(line: str) -> None:
+    """What uv says while an environment is built, but for each of the packages installed."""
+    if not line.lstrip().startswith("+ "):
+        note(one_line(line, 200))
+
+
 def write_error(text: str) -> None:
     try:
         sys.stderr.write(text)

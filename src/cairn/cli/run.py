@@ -229,12 +229,7 @@ def pipeline_source(cairn: Cairn, source: str, *, with_trace: bool = False) -> P
     """Nothing is read yet."""
     from cairn.engine.sources import PipelineSource
 
-    def said(line: str) -> None:
-        if line.startswith("+ "):  # each of the packages installed
-            return
-        output.note(output.one_line(line, 200))
-
-    return PipelineSource(source, cairn.environments, progress=said, traceback=with_trace)
+    return PipelineSource(source, cairn.environments, progress=output.note_building, traceback=with_trace)
 
 
 def read_parameters(pipeline: Pipeline, assignments: tuple[str, ...], params_file: str | None) -> dict[str, Any]:

@@ -219,12 +219,9 @@ def _send(
     from cairn.cli import submitting
 
     program, module, package = target.kind.client
-
-    def said(line: str) -> None:
-        if not line.startswith("+ "):  # each of the packages installed
-            output.note(output.one_line(line, 200))
-
-    environment = cairn.environments.client_environment(module, package, source.absolute().parent, progress=said)
+    environment = cairn.environments.client_environment(
+        module, package, source.absolute().parent, progress=output.note_building
+    )
     variables: dict[str, str | None] = {**environment.variables, **client_variables(target)}
     progress = submitting.Progress(target, request, warnings)
     return submitting.send(progress, program, environment.python, variables, as_json=as_json)

@@ -44,14 +44,15 @@ def _place(function: Any) -> Any:
 @click.argument("target")
 @_place
 @click.option("--no-browser", is_flag=True, help="Only print the URL.")
-def open_(target: str, *, project: str, location: str, no_browser: bool) -> None:
+@options.as_json
+def open_(target: str, *, project: str, location: str, no_browser: bool, as_json: bool) -> None:
     """Show TARGET in a browser: at the home's server where one runs, else with a TensorBoard of its own."""
     with opened() as cairn:
         url = _at_server(cairn, target, project, location)
         if not url:
-            _serve(cairn, target, project, location, port=0, browser=not no_browser)
+            _serve(cairn, target, project, location, port=0, browser=not no_browser, as_json=as_json)
             return
-    output.say(url)
+    _tell(url, as_json=as_json)
     if not no_browser:
         click.launch(url)
 
@@ -60,10 +61,18 @@ def open_(target: str, *, project: str, location: str, no_browser: bool) -> None
 @click.argument("target")
 @_place
 @click.option("--port", default=6006, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
-def serve(target: str, *, project: str, location: str, port: int) -> None:
+@options.as_json
+def serve(target: str, *, project: str, location: str, port: int, as_json: bool) -> None:
     """The real TensorBoard for TARGET on a port of this machine, until Ctrl-C. Everybody on this machine may look."""
     with opened() as cairn:
-        _serve(cairn, target, project, location, port=port, browser=False)
+        _serve(cairn, target, project, location, port=port, browser=False, as_json=as_json)
+
+
+def _tell(url: str, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"url": url})
+    else:
+        output.say(url)
 
 
 @click.command(name="list")
@@ -206,7 +215,9 @@ def _logs(cairn: Cairn, target: str, project: str, location: str) -> dict[str, s
     return found
 
 
-def _serve(cairn: Cairn, target: str, project: str, location: str, *, port: int, browser: bool) -> None:
+def _serve(
+    cairn: Cairn, target: str, project: str, location: str, *, port: int, browser: bool, as_json: bool
+) -> None:
     """TensorBoard itself, as a child that ends with this process."""
     import shutil
     import subprocess
@@ -216,11 +227,7 @@ def _serve(cairn: Cairn, target: str, project: str, location: str, *, port: int,
 
     logs = _logs(cairn, target, project, location)
 
-    def said(line: str) -> None:
-        if not line.startswith("+ "):
-            output.note(output.one_line(line, 200))
-
-    python = cairn.tensorboard_python(said)
+    python = cairn.tensorboard_python(output.note_building)
     scratch = tempfile.mkdtemp(prefix="cairn-tensorboard-")  # goes with the process, however this one ends
     arguments = program_of(str(port), "", logs.get("") or _linked(scratch, logs), scratch)
     process = subprocess.Popen(
@@ -235,7 +242,7 @@ def _serve(cairn: Cairn, target: str, project: str, location: str, *, port: int,
         assert process.stdout is not None
         url = process.stdout.readline().partition(" ")[2].strip()
         if url:
-            output.say(url)
+            _tell(url, as_json=as_json)
             output.note("Ctrl-C ends it")
             if browser:
                 click.launch(url)

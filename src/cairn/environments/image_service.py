@@ -135,7 +135,7 @@ class ImageService:
                 remedy="write a Dockerfile, a requirements.txt, or [project] in a pyproject.toml",
             )
         base = request.base or f"python:{read.python or self._default_python()}-slim"
-        facts = self.images.fetch(base, progress)
+        facts = self._base(base, progress)
         environment = self._install(project, read, facts, progress)
         assert environment.image is not None
         ((_, directory),) = environment.image.mounts
@@ -151,6 +151,16 @@ class ImageService:
             progress=progress,
         )
         return base
+
+    def _base(self, name: str, progress: Progress) -> ImageFacts:
+        try:
+            return self.images.fetch(name, progress)
+        except EnvironmentBuildError as error:
+            raise EnvironmentBuildError(
+                error.message,
+                place=error.place,
+                remedy=f"see that `docker pull {name}` works, or name an image with Python that is here: --base IMAGE",
+            ) from None
 
     def _remember(self, image: BuiltImage) -> None:
         now = self._clock.now()

@@ -228,6 +228,15 @@ def test_a_pushed_image_has_a_digest_and_is_fetched_where_it_is_missing(
     assert "cannot be fetched" in refused.json["tasks"][0]["error"]["message"]
 
 
+def test_a_base_image_that_cannot_be_fetched_is_told_with_the_option_for_another(cli, tmp_path):
+    (tmp_path / "requirements.txt").write_text("")
+    done = cli("images", "build", tmp_path, "--tag", "x", "--base", "127.0.0.1:1/no/base:1")
+    assert done.status == 1
+    assert "127.0.0.1:1/no/base:1: the image cannot be fetched" in done.err
+    assert "--base IMAGE" in done.err
+    assert "--image" not in done.err
+
+
 def test_a_component_without_a_command_runs_its_images(cli, images, pipeline):
     entry = json.dumps(["sh", "-c", 'mkdir -p "$(dirname "$1")"; printf "%s" "$2" > "$1"', "sh"])
     image = images.build(f"ENTRYPOINT {entry}")

@@ -5,6 +5,12 @@ from cairn.domain.values import Spilled
 from cairn.errors import InputRefused
 
 
+def test_each_package_that_uv_installs_is_not_told(capsys):
+    for line in ("Installed 2 packages in 3ms", " + certifi==2026.10.18", "+ idna==3.20", "Bytecode compiled"):
+        output.note_building(line)
+    assert capsys.readouterr().err == "Installed 2 packages in 3ms\nBytecode compiled\n"
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [(0.004, "0.00 s"), (0.314, "0.31 s"), (12.4, "12 s"), (65, "1 m 05 s"), (3599.9, "1 h 00 m"), (7380, "2 h 03 m")],
