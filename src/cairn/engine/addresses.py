@@ -7,6 +7,8 @@ has ended. An engine that comes back needs none: by then its replicas hold the p
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import random
@@ -31,6 +33,8 @@ class Addresses:
     def take(self, holder: str, count: int) -> list[int]:
         """`count` ports for `holder`, free on all of the machine's addresses. Raises StepError when there are none."""
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        if os.lstat(self._directory).st_uid != os.getuid():
+            raise StepError("the locks of its ports would be another user's", place=self._directory)
         ports: list[int] = []
         for port in _candidates():
             if len(ports) == count:
@@ -43,7 +47,8 @@ class Addresses:
     def release(self, holder: str) -> None:
         """Unknown holders are no error."""
         for path, descriptor in self._held.pop(holder, ()):
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):  # whoever tidies up the temporary directory was quicker
+                os.unlink(path)
             os.close(descriptor)
 
     def close(self) -> None:
@@ -53,7 +58,12 @@ class Addresses:
 
     def _lock(self, holder: str, port: int) -> bool:
         path = os.path.join(self._directory, str(port))
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link is nobody's lock
+                return False
+            raise
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another one may have given it back, and removed the file, between the two calls.

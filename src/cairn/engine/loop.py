@@ -57,12 +57,13 @@ class Engine:
         self.lost: dict[str, CairnError] = {}
         self.build_progress: Progress | None = None
         self.taker: Taker | None = None  # `RunService.take`; set by whoever hands runs over by `bring`
-        self.ended: list[Callable[[Run], None]] = []  # told of each run that has ended here, once that is committed
+        self.ended: list[Callable[[Run], None]] = []  # told of runs that have ended here; they raise nothing
         self._brought: deque[tuple[Run, Pipeline | None]] = deque()
         self._observer = observer
         self._owners: dict[str, RunMachine] = {}  # attempt uid → its run
         self._wakeup = Wakeup()
         self._workers = Workers(self._wakeup)
+        self._unstarted: deque[AttemptExit] = deque()  # taken in by the next turn: what follows of them is committed
         self._selector = selectors.DefaultSelector()
         self._selector.register(services.executor.fileno(), selectors.EVENT_READ)
         self._selector.register(self._wakeup.fileno(), selectors.EVENT_READ)
@@ -131,6 +132,9 @@ class Engine:
                 self.taker(self, run, pipeline)
             except CairnError as error:
                 self.lost[run.uid] = error
+            except Exception as error:  # noqa: BLE001 - a defect that one run meets; the others go on
+                self.machines.pop(run.uid, None)  # its lease runs out
+                self.lost[run.uid] = CairnError(f"run {run.job_id} cannot be taken: {error!r}")
 
     def turn(self, timeout: float) -> None:
         """One turn: what happened, what follows, one commit, its effects. Waits at most `timeout` seconds."""
@@ -148,6 +152,8 @@ class Engine:
     def _take_in(self) -> None:
         for ended in self.services.executor.collect():
             self._exited(ended)
+        while self._unstarted:
+            self._exited(self._unstarted.popleft())
         self._workers.take_in()
         now = self.services.clock.monotonic()
         if now >= self._next_requests:
@@ -296,7 +302,7 @@ class Engine:
         try:
             ports = self._ports(attempt.request.uid, attempt.gang.ports) if attempt.gang is not None else []
         except (CairnError, OSError) as error:
-            self._exited(AttemptExit(attempt.request.uid, Exit(ExitReason.NOT_STARTED, message=str(error))))
+            self._not_started(attempt.request.uid, str(error))
             return
         attempt.request = machine.driver.requests.settled(attempt, devices, ports)
         self._start(attempt.request)
@@ -312,10 +318,15 @@ class Engine:
         try:
             os.makedirs(request.directory, exist_ok=True)
         except OSError as error:
-            ended = Exit(ExitReason.NOT_STARTED, message=f"its directory cannot be made: {error}")
-            self._exited(AttemptExit(request.uid, ended))
+            self._not_started(request.uid, f"its directory cannot be made: {error}")
             return
-        self.services.executor.start(request)
+        try:
+            self.services.executor.start(request)
+        except CairnError as error:  # there is no such executor any more
+            self._not_started(request.uid, str(error))
+
+    def _not_started(self, uid: str, message: str) -> None:
+        self._unstarted.append(AttemptExit(uid, Exit(ExitReason.NOT_STARTED, message=message)))
 
     def _pause_after(self, denied: frozenset[str]) -> None:
         if denied:

@@ -36,8 +36,9 @@ class ExecutorsTogether:
         self._member(environment.executor).warm(environment, slots)
 
     def start(self, request: StartAttempt) -> None:
-        self._started[request.uid] = request.executor
+        """Raises what making its executor raises."""
         self._member(request.executor).start(request)
+        self._started[request.uid] = request.executor
 
     def adopt(self, uid: str, directory: str) -> bool:
         name = next((name for name, mark in self._marks.items() if Path(directory, mark).exists()), self._first)

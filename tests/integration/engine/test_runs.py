@@ -17,11 +17,11 @@ import msgspec
 import pytest
 
 from cairn.domain.runs import ImageMapping, Run, RunSettings, Submission
-from cairn.domain.states import RunState
+from cairn.domain.states import AttemptState, RunState
 from cairn.engine.loop import Engine
 from cairn.engine.machine import RunMachine
 from cairn.engine.ports import Owner
-from cairn.errors import InputRefused
+from cairn.errors import InputRefused, UnsupportedFeature
 from cairn.spec.load import load_text
 from cairn.spec.types import Pipeline
 from cairn.wiring import Cairn, open_cairn
@@ -237,4 +237,57 @@ def test_a_run_stays_with_its_engine_however_many_others_come(cairn: Cairn, monk
         cairn.records.claim(kept.uid, other, lease_seconds=1)
     engine.cancel(kept.uid, kill=True)
     finish(engine)
+    engine.close()
+
+
+def test_a_run_that_was_brought_and_meets_a_defect_is_put_aside(cairn: Cairn) -> None:
+    engine = cairn.engine()
+
+    def defective(engine: Engine, run: Run, pipeline: Pipeline | None) -> None:
+        raise ZeroDivisionError("what nobody foresaw")
+
+    spec = pipeline("brought", "true")
+    brought, other = (cairn.runs.submit(spec, Submission(settings=RunSettings(images=HOST))) for _ in range(2))
+    engine.taker = defective
+    engine.bring(brought)
+    cairn.runs.take(engine, other)
+    engine.run_until_done()
+    assert "what nobody foresaw" in str(engine.lost[brought.uid])
+    assert engine.finished[other.uid].state is RunState.SUCCEEDED
+    engine.close()
+
+
+def test_a_step_whose_executor_cannot_be_made_fails_and_the_engine_goes_on(
+    cairn: Cairn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = UnsupportedFeature("the container engine is gone", remedy="start it")
+
+    def refuse(request: object) -> None:
+        raise refused
+
+    run = cairn.runs.submit(pipeline("refused", "true"), Submission(settings=RunSettings(images=HOST)))
+    engine = cairn.engine()
+    cairn.runs.take(engine, run)
+    monkeypatch.setattr(cairn.executor, "start", refuse)
+    engine.run_until_done()
+    ended = engine.finished[run.uid]
+    assert ended.state is RunState.FAILED
+    assert ended.error is not None and "the container engine is gone" in ended.error.message
+    (attempt,) = cairn.records.attempts(run.uid)
+    assert attempt.state is AttemptState.FAILED, "what it held is given back"
+    assert cairn.records.run(run.uid).state is RunState.FAILED
+    engine.close()
+
+
+def test_a_step_whose_directory_cannot_be_made_fails_and_that_is_recorded(cairn: Cairn) -> None:
+    run = cairn.runs.submit(pipeline("placeless", "true"), Submission(settings=RunSettings(images=HOST)))
+    runs = Path(cairn.services.runs_directory)
+    runs.mkdir(exist_ok=True)
+    (runs / run.uid).write_text("in the way")
+    engine = cairn.engine()
+    cairn.runs.take(engine, run)
+    engine.run_until_done()
+    assert cairn.records.run(run.uid).state is RunState.FAILED
+    (attempt,) = cairn.records.attempts(run.uid)
+    assert attempt.state is AttemptState.FAILED
     engine.close()

@@ -24,7 +24,16 @@ def operations(services: NativeServices) -> Operations:
         TUNE: _tune,
         WAIT: _wait,
     }
-    return {kind: partial(maker, services) for kind, maker in makers.items()}
+    return {kind: partial(_fenced, maker, services) for kind, maker in makers.items()}
+
+
+def _fenced(maker: _Maker, services: NativeServices, call: NativeCall, directory: str) -> Operation:
+    from cairn.executors.native.fencing import Fenced
+
+    def is_ours() -> bool:
+        return services.records.claimed(call.run_uid) == services.runs().services.owner
+
+    return Fenced(lambda: maker(services, call, directory), is_ours)
 
 
 # Each is imported when the first one is wanted: a run without tuning jobs knows nothing of studies.
