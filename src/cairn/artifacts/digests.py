@@ -33,7 +33,7 @@ def fingerprint(path: str) -> Fingerprint | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InputRefused(f"cannot be read: {error.strerror}", place=path) from None
+        raise _unreadable(path, error) from None
     if kinds.S_ISDIR(found.st_mode):
         return _tree(path, found)
     if not kinds.S_ISREG(found.st_mode):
@@ -43,7 +43,7 @@ def fingerprint(path: str) -> Fingerprint | None:
 
 
 def quick_look(path: str) -> tuple[int, tuple[int, int], bool] | None:
-    """(size, stat, is_directory) without reading contents; None when there is nothing."""
+    """(size, stat, is_directory) without reading contents; None when there is nothing, or nothing to be looked at."""
     try:
         found = os.stat(path)
     except OSError:
@@ -51,10 +51,13 @@ def quick_look(path: str) -> tuple[int, tuple[int, int], bool] | None:
     if not kinds.S_ISDIR(found.st_mode):
         return found.st_size, (found.st_mtime_ns, found.st_ino), False
     size, newest = 0, (found.st_mtime_ns, found.st_ino)
-    for _, entry in _walk(path):
-        seen = entry.stat(follow_symlinks=False)
-        newest = max(newest, (seen.st_mtime_ns, seen.st_ino))
-        size += seen.st_size if kinds.S_ISREG(seen.st_mode) else 0
+    try:
+        for _, entry in _walk(path):
+            seen = entry.stat(follow_symlinks=False)
+            newest = max(newest, (seen.st_mtime_ns, seen.st_ino))
+            size += seen.st_size if kinds.S_ISREG(seen.st_mode) else 0
+    except InputRefused:
+        return None
     return size, newest, True
 
 
@@ -84,11 +87,29 @@ def _walk(root: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     pending = [("", root)]
     while pending:
         prefix, directory = pending.pop()
-        with os.scandir(directory) as entries:
+        try:
+            entries = os.scandir(directory)
+        except PermissionError as error:
+            raise _unreadable(directory, error) from None
+        with entries:
             for entry in entries:
                 yield prefix + entry.name, entry
                 if entry.is_dir(follow_symlinks=False):
                     pending.append((f"{prefix}{entry.name}/", entry.path))
+
+
+def _unreadable(path: str, error: OSError) -> InputRefused:
+    try:
+        owner = os.lstat(path).st_uid
+    except OSError:
+        owner = os.geteuid()
+    if owner == os.geteuid() or not isinstance(error, PermissionError):
+        return InputRefused(f"cannot be read: {error.strerror}", place=path)
+    return InputRefused(
+        f"cannot be read: it belongs to user {owner}, whom the step ran as",
+        place=path,
+        remedy='run steps as you, [docker] user = "auto", or let this one make its outputs readable for others',
+    )
 
 
 def _file(path: str, size: int) -> str:
@@ -96,7 +117,7 @@ def _file(path: str, size: int) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise InputRefused(f"cannot be read: {error.strerror}", place=path) from None
+        raise _unreadable(path, error) from None
     try:
         if size <= _BUFFER_BYTES:
             return f"xxh3:{_small(descriptor)}"

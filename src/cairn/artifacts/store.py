@@ -6,6 +6,7 @@ import os
 import shutil
 import stat as kinds
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import xxhash
@@ -16,7 +17,7 @@ from cairn.config.home import Home
 from cairn.config.settings import ArtifactsSettings
 from cairn.domain.artifacts import Fingerprint
 from cairn.domain.values import Spilled
-from cairn.errors import InputRefused, StorageFull
+from cairn.errors import HomeError, InputRefused, StorageFull
 
 _SPILLED = ".parameters"
 # Above this many entries a tree is left writable: sealing must not cost more than publishing did.
@@ -193,22 +194,51 @@ class LocalStore:
 
 
 def remove(path: str) -> int:
-    """Remove a file, link or tree, read-only ones too; gives the bytes freed. Missing is no error."""
+    """Remove a file, link or tree, read-only ones too; gives the bytes freed. Missing is no error.
+
+    Raises HomeError for what another user has made there, once all else of it is removed.
+    """
     try:
         mode = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return 0
     if not kinds.S_ISDIR(mode.st_mode):
-        os.unlink(path)
+        try:
+            os.unlink(path)
+        except OSError as error:
+            raise _not_removed(path, error) from None
         return mode.st_blocks * 512 if mode.st_nlink == 1 else 0
     freed = 0
-    os.chmod(path, mode.st_mode | 0o700)
+    _open(path, mode.st_mode)
     for directory, _, files in _writable_walk(path):
         for name in files:
             seen = os.lstat(os.path.join(directory, name))
             freed += seen.st_blocks * 512 if seen.st_nlink == 1 else 0
-    shutil.rmtree(path, ignore_errors=False)
+    failed: list[tuple[str, OSError]] = []
+    shutil.rmtree(path, onerror=lambda _, place, told: failed.append((place, told[1])))  # type: ignore[arg-type]
+    if failed:
+        raise _not_removed(*failed[0])
     return freed
+
+
+def _open(directory: str, mode: int) -> None:
+    with suppress(PermissionError):  # another user's: what they let us remove goes
+        os.chmod(directory, mode | 0o700)
+
+
+def _not_removed(path: str, error: OSError) -> HomeError:
+    try:
+        owner = os.lstat(path).st_uid
+    except OSError:
+        owner = os.geteuid()
+    if owner == os.geteuid() or not isinstance(error, PermissionError):
+        return HomeError(f"cannot be removed: {error.strerror}", place=path)
+    return HomeError(
+        f"cannot be removed: it belongs to user {owner}, whom a step ran as",
+        place=path,
+        remedy="remove it as that user (`sudo rm -r`, then `cairn gc`); steps that run as you leave nothing like it: "
+        '[docker] user = "auto"',
+    )
 
 
 def _writable_walk(root: str) -> list[tuple[str, list[str], list[str]]]:
@@ -217,7 +247,7 @@ def _writable_walk(root: str) -> list[tuple[str, list[str], list[str]]]:
         for name in names:
             below = os.path.join(directory, name)
             if not os.path.islink(below):
-                os.chmod(below, 0o700)
+                _open(below, 0)
         found.append((directory, names, files))
     return found
 

@@ -7,6 +7,7 @@ import shutil
 import stat as kinds
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -162,8 +163,9 @@ def _look(path: str) -> Unreferenced:
     size, newest = seen.st_size, seen.st_mtime
     if kinds.S_ISDIR(seen.st_mode):
         size = 0
-        for entry, _ in _everything(path):
-            below = entry.stat(follow_symlinks=False)
-            newest = max(newest, below.st_mtime)
-            size += below.st_size if kinds.S_ISREG(below.st_mode) else 0
+        with suppress(PermissionError):  # another user's, which is not looked into
+            for entry, _ in _everything(path):
+                below = entry.stat(follow_symlinks=False)
+                newest = max(newest, below.st_mtime)
+                size += below.st_size if kinds.S_ISREG(below.st_mode) else 0
     return Unreferenced(path, size, newest)

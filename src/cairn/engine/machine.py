@@ -7,6 +7,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -41,7 +42,7 @@ from cairn.engine.services import Services
 from cairn.engine.transitions import check_run
 from cairn.engine.tree import RunTree, TaskNode
 from cairn.engine.writer import RunWriter
-from cairn.errors import CairnError, StepError
+from cairn.errors import CairnError, HomeError, StepError
 from cairn.spec.types import Pipeline, RetryPolicy
 
 LOST_LIMIT = 20  # attempts of one task that vanished without a trace, one after another, before it is called failed
@@ -457,7 +458,8 @@ class RunMachine:
     def _discard(self, attempt: Attempt) -> None:
         path = self.services.store.path_of(attempt.layout.task_root)
         if path is not None and os.path.isdir(path):
-            self.services.store.discard(path)
+            with suppress(HomeError):  # each attempt has a place of its own; `cairn gc` says why it stays
+                self.services.store.discard(path)
 
     # --- cancelling and ending ---------------------------------------------------------------------------------------
 

@@ -425,7 +425,10 @@ class ArtifactStore(Protocol):
         """Make what was published read-only, as far as the platform lets us."""
 
     def discard(self, path: str) -> None:
-        """Remove what a failed attempt left in its output directory; missing is no error."""
+        """Remove what a failed attempt left in its output directory; missing is no error.
+
+        Raises HomeError for what cannot be removed, once all else of it is.
+        """
 
     def spill(self, run_uid: str, text: bytes) -> Spilled: ...
 

@@ -90,7 +90,8 @@ class Upkeep:
     delete_parts: Callable[[Run], int] | None = None
 
     def delete(self, run: Run) -> int:
-        """Delete a run and what only it refers to; the bytes freed. Raises InputRefused while an engine runs it."""
+        """Delete a run and what only it refers to; the bytes freed. Raises InputRefused while an engine runs it, and
+        HomeError for files that cannot be removed, once all else is."""
         # First: who is killed here finds the run, and deletes it again.
         more = self.delete_parts(run) if self.delete_parts is not None else 0
         freed = self.records.delete_run(run.uid)
@@ -104,21 +105,24 @@ class Upkeep:
         trees = {own, *filter(None, map(self._tree_of_deleted, gone))}
         gone += [tree for tree in trees if not referenced.touch(tree)]
         gone += [*freed.directories, f"{self.home.runs}/{run.uid}"]
-        return more + sum(self._remove(path) for path in gone)
+        return more + self._remove_all(gone, "the run and all else of it is deleted")
 
     def collect(self, *, older_than: float, environments_older_than: float, dry_run: bool = False) -> Collected:
-        """Remove what nothing refers to or has not been used for so many seconds. Buckets are the user's: never."""
+        """Remove what nothing refers to or has not been used for so many seconds. Buckets are the user's: never.
+
+        Raises HomeError for files that cannot be removed, once all else is.
+        """
         open_runs = self.records.open_runs()
         kept = self._paths(self.records.referenced())
         kept |= {f"{self.home.store}/{run.pipeline_name}/{run.uid}" for run in open_runs}
         loose = self.stored.unreferenced(self.home.store, kept, older_than=older_than)
         directories = list(self._abandoned(older_than))
         freed = sum(entry.size for entry in loose) + sum(size_of(path) for path in directories)
-        if not dry_run:
-            freed = sum(self._remove(path) for path in [*(entry.path for entry in loose), *directories])
         snapshots = self.catalogue.snapshots
         pinned = {str(snapshots / pin) for run in open_runs for pin in run.settings.pins.values()}
         keys, freed_here = self._environments(environments_older_than, keep=pinned, dry_run=dry_run)
+        if not dry_run:
+            freed = self._remove_all([*(entry.path for entry in loose), *directories], "all else is removed")
         return Collected(tuple(entry.path for entry in loose), tuple(directories), keys, freed + freed_here)
 
     def backup(self, target: Path, version: str) -> Manifest:
@@ -165,6 +169,21 @@ class Upkeep:
         pipeline, _, below = path.removeprefix(f"{self.home.store}/").partition("/")
         uid = below.partition("/")[0]
         return "" if not uid or self._is_recorded(uid) else f"{self.home.store}/{pipeline}/{uid}"
+
+    def _remove_all(self, paths: Collection[str], told: str) -> int:
+        """The bytes freed. Raises HomeError, ended with `told`, when some could not be removed."""
+        freed = 0
+        failed: list[HomeError] = []
+        for path in paths:
+            try:
+                freed += self._remove(path)
+            except HomeError as error:
+                failed.append(error)
+        if failed:
+            first = failed[0]
+            more = f", nor can {len(failed) - 1} more" if failed[1:] else ""
+            raise HomeError(f"{first.message}{more}; {told}", place=first.place, remedy=first.remedy)
+        return freed
 
     def _remove(self, path: str) -> int:
         if not path.startswith(f"{self.home.root}/"):
