@@ -185,6 +185,11 @@ class JobService:
         return self._upkeep().delete(run)
 
 
+def launch_request(attempt_uid: str) -> str:
+    """The request id of what a step's attempt launches: an engine that comes back makes it no second time."""
+    return f"native-{attempt_uid}"
+
+
 def message_of(run: Run) -> dict[str, Any]:
     """The CustomJob that a run was made of, as it was given."""
     found: dict[str, Any] = run.client.get(JOB, {})

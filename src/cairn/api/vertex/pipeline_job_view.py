@@ -12,9 +12,12 @@ from cairn.api.vertex.metadata_view import artifact_view, context_view
 from cairn.api.vertex.names import Place, execution_name
 from cairn.api.vertex.times import put, timestamp
 from cairn.domain.lineage import ExecutionState
-from cairn.domain.runs import AttemptRecord, Failure, Run, TaskRecord
+from cairn.domain.runs import AttemptRecord, Failure, Run, RunKind, TaskRecord
 from cairn.domain.states import RunState, TaskState
 from cairn.domain.values import Spilled
+from cairn.engine.ports import NATIVE
+from cairn.filters.tree import Comparison
+from cairn.jobs.service import launch_request
 from cairn.metadata.types import StoreName
 
 if TYPE_CHECKING:
@@ -91,10 +94,30 @@ def job_detail(cairn: Cairn, run: Run, *, tasks: bool = True) -> dict[str, Any]:
         if id_ in contexts
     }
     if tasks:
-        recorded = cairn.records.tasks(run.uid)
+        recorded, attempts = cairn.records.tasks(run.uid), cairn.records.attempts(run.uid)
         if not run.state.terminal:
-            recorded = _with_running(recorded, cairn.records.attempts(run.uid))
-        found["taskDetails"] = task_details(place, run, recorded)
+            recorded = _with_running(recorded, attempts)
+        found["taskDetails"] = task_details(place, run, recorded, _launched(cairn, run, attempts))
+    return found
+
+
+def _launched(cairn: Cairn, run: Run, attempts: Sequence[AttemptRecord]) -> dict[str, list[str]]:
+    """The custom jobs that native steps have started, by their tasks' paths, an attempt's after the one before it."""
+    by_request = {launch_request(one.uid): one.path for one in attempts if one.executor == NATIVE}
+    found: dict[str, list[str]] = {}
+    token = "more" if by_request else ""
+    while token:
+        jobs, token = cairn.records.page_runs(
+            where=Comparison(("parent",), "=", run.uid),
+            query="launched",
+            token="" if token == "more" else token,
+            limit=1000,
+            kinds=(RunKind.CUSTOM_JOB,),
+        )
+        for job in jobs:  # newest first
+            if job.request_id in by_request:
+                name = f"{Place(job.project, job.location)}/customJobs/{job.job_id}"
+                found.setdefault(by_request[job.request_id], []).insert(0, name)
     return found
 
 
@@ -111,9 +134,12 @@ def _with_running(tasks: list[TaskRecord], attempts: Iterable[AttemptRecord]) ->
     return [*tasks, *running.values()]
 
 
-def task_details(place: Place, run: Run, tasks: Sequence[TaskRecord]) -> list[dict[str, Any]]:
+def task_details(
+    place: Place, run: Run, tasks: Sequence[TaskRecord], launched: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """`launched`: names of the custom jobs that a task has started, by its path."""
     ids = {task.path: task_id(run.uid, task.path) for task in tasks}
-    return [_task(place, run, task, ids) for task in tasks]
+    return [_task(place, run, task, ids, launched.get(task.path, ())) for task in tasks]
 
 
 def task_id(run_uid: str, path: str) -> int:
@@ -141,7 +167,7 @@ def _runtime(run: Run) -> dict[str, Any]:
     return found
 
 
-def _task(place: Place, run: Run, task: TaskRecord, ids: Mapping[str, int]) -> dict[str, Any]:
+def _task(place: Place, run: Run, task: TaskRecord, ids: Mapping[str, int], jobs: Sequence[str] = ()) -> dict[str, Any]:
     state = _state(run, task)
     found: dict[str, Any] = {"taskId": str(ids[task.path]), "taskName": task.name}
     parent = _parent(task)
@@ -149,7 +175,7 @@ def _task(place: Place, run: Run, task: TaskRecord, ids: Mapping[str, int]) -> d
         found["parentTaskId"] = str(ids[parent])
     put(found, createTime=_created(task), startTime=task.start_time, endTime=task.end_time)
     if task.kind == "leaf":
-        found["executorDetail"] = {"containerDetail": {}}
+        found["executorDetail"] = {"customJobDetail": _custom_job(jobs)} if jobs else {"containerDetail": {}}
     found["state"] = state
     if task.execution_id and task.start_time:
         found["execution"] = _execution(place, task)
@@ -164,6 +190,10 @@ def _task(place: Place, run: Run, task: TaskRecord, ids: Mapping[str, int]) -> d
             }
     found["taskUniqueName"] = ".".join(task.path.split("/"))
     return found
+
+
+def _custom_job(jobs: Sequence[str]) -> dict[str, Any]:
+    return {"job": jobs[-1], **({"failedJobs": list(jobs[:-1])} if len(jobs) > 1 else {})}
 
 
 def _parent(task: TaskRecord) -> str:

@@ -10,6 +10,7 @@ from cairn.executors.native.child_runs import ChildRun
 from cairn.executors.native.launcher_words import Launch, write_gcp_resources
 from cairn.executors.native.notes import Notes
 from cairn.executors.native.services import NativeServices
+from cairn.jobs.service import launch_request
 
 
 class CustomJobOperation:
@@ -24,7 +25,7 @@ class CustomJobOperation:
             launch.message(),
             project=launch.project,
             location=launch.location,
-            request_id=f"native-{call.key}",
+            request_id=launch_request(call.key),
             owner=owner,
             settings=child_settings(call),
             parent=call.run_uid,

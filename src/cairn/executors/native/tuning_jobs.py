@@ -11,6 +11,7 @@ from cairn.executors.native.custom_jobs import child_settings
 from cairn.executors.native.launcher_words import Launch, write_gcp_resources, write_text
 from cairn.executors.native.notes import Notes
 from cairn.executors.native.services import NativeServices
+from cairn.jobs.service import launch_request
 from cairn.tuning.types import TrialState
 
 
@@ -27,7 +28,7 @@ class TuningJobOperation:
             launch.message(),
             project=launch.project,
             location=launch.location,
-            request_id=f"native-{call.key}",
+            request_id=launch_request(call.key),
             owner=owner,
             settings=child_settings(call),
             parent=call.run_uid,

@@ -74,6 +74,7 @@ for task, name in (("train", "component"), ("custom-training-job", "plain")):
     assert uri.startswith("https://us-central1-aiplatform.googleapis.com/v1/projects/"), uri
     made = aiplatform.CustomJob.get(uri.partition("/v1/")[2])
     assert (made.state, made.display_name) == (JobState.JOB_STATE_SUCCEEDED, f"{suite}-{name}"), made
+    assert tasks[task].executor_detail.custom_job_detail.job == made.resource_name, tasks[task].executor_detail
 listed = aiplatform.CustomJob.list(filter=f"labels.suite={suite}")
 assert {one.display_name for one in listed} == {suite + "-component", suite + "-plain"}, listed
 passed("the jobs are resources of their own")
