@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from cairn.domain.runs import Run, RunKind
 from cairn.domain.states import RunState
 from cairn.filters.tree import And, Comparison, Filter, Membership, Order
-from cairn.records.connection import Connection
+from cairn.records.connection import Connection, Row
 from cairn.records.filtering import Column, Condition, compile_filter, custom, flag, label_rows, text, time, words
 from cairn.records.paging import paging
 from cairn.records.runs import READ_FIELDS, READ_FROM, read_row
@@ -43,6 +43,10 @@ COLUMNS: dict[str, Column] = {
 }
 
 
+_FEW = frozenset({"display_name", "schedule", "parent", "experiment"})  # fields that few runs have the same of
+_OPEN = frozenset(str(state) for state in RunState if not state.terminal)
+
+
 def page(
     connection: Connection,
     *,
@@ -56,7 +60,6 @@ def page(
     kinds: Collection[RunKind],
 ) -> tuple[list[Run], str]:
     """Newest first unless `orders` says otherwise, and the token of the next page. Raises InputRefused."""
-    selection = _selection(connection, projects, location, where, kinds)
     newest_first = True
     if len(orders) == 1 and orders[0].field == "create_time" and not _bounds_creation(where):
         # Runs are recorded as they are created: their narrow key is the same order without an index of its own.
@@ -71,11 +74,17 @@ def page(
         query="\n".join((location, *sorted(projects or ("*",)), *sorted(kinds), query)),
     )
     behind = pages.after(token)
-    sql = (
-        f"SELECT {READ_FIELDS}, {pages.select} FROM {READ_FROM} "
-        f"WHERE {selection.sql} AND {behind.sql} ORDER BY {pages.order} LIMIT ?"
-    )
-    rows = connection.query(sql, [*selection.values, *behind.values, limit + 1])
+    rows: list[Row] = []
+    # Each kind has an index that gives the order: of several, the first ones of each are merged.
+    for each in [[kind] for kind in kinds] if len(kinds) > 1 and not orders and _narrows(kinds, where) else [kinds]:
+        selection = _selection(connection, projects, location, where, each)
+        sql = (
+            f"SELECT {READ_FIELDS}, {pages.select} FROM {READ_FROM} "
+            f"WHERE {selection.sql} AND {behind.sql} ORDER BY {pages.order} LIMIT ?"
+        )
+        rows += connection.query(sql, [*selection.values, *behind.values, limit + 1])
+    if not orders:
+        rows.sort(key=lambda row: row[-1], reverse=newest_first)
     more = pages.token(rows[limit - 1]) if len(rows) > limit else ""
     return [read_row(row) for row in rows[:limit]], more
 
@@ -97,6 +106,21 @@ def count(
     return int(connection.query(f"SELECT count(*) FROM runs r WHERE {selection.sql}", selection.values)[0][0])
 
 
+def _narrows(kinds: Collection[RunKind], where: Filter | None) -> bool:
+    """Whether the kind is what to go by. Where it is not, a concatenation keeps the database from its index: that of
+    one kind goes through all of that kind, which are most runs, or a thousand trials of which ten are wanted."""
+    if where is None:
+        return True
+    parts = where.parts if isinstance(where, And) else (where,)
+    return RunKind.PIPELINE not in kinds and not any(map(_is_of_few, parts))
+
+
+def _is_of_few(part: Filter) -> bool:
+    if not isinstance(part, Comparison) or part.operator != "=" or part.wildcard:
+        return False
+    return part.field[0] in _FEW or (part.field == ("state",) and part.value in _OPEN)
+
+
 def _selection(
     connection: Connection,
     projects: Collection[str] | None,
@@ -106,7 +130,8 @@ def _selection(
 ) -> Condition:
     parts = [compile_filter(where, COLUMNS, connection.dialect)]
     if kinds:
-        parts.append(Condition(f"r.kind IN ({','.join('?' * len(kinds))})", sorted(kinds)))
+        column = "r.kind" if _narrows(kinds, where) else "r.kind || ''"
+        parts.append(Condition(f"{column} IN ({','.join('?' * len(kinds))})", sorted(kinds)))
     stores, values = ["1 = 1"], list[object]()
     if projects is not None:
         stores.append(f"project IN ({','.join('?' * len(projects)) or 'NULL'})")
