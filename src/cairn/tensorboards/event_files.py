@@ -83,5 +83,7 @@ def event_files(directory: str) -> list[EventFile]:
         run = os.path.relpath(folder, directory)
         for name in sorted(name for name in names if MARK in name):
             path = os.path.join(folder, name)
+            if not os.path.isfile(path):  # who opens a pipe waits for whoever writes to it
+                continue
             found.append(EventFile(path, run.replace(os.sep, "/"), os.path.relpath(path, directory)))
     return found

@@ -242,3 +242,19 @@ def test_a_trial_that_cannot_be_started_any_more_has_failed(
     assert ended.state is RunState.FAILED
     assert ended.error is not None and ended.error.kind == "UnsupportedFeature", ended.error
     assert json.dumps([one.state for one in tuned.jobs]) == '["FAILED"]'
+
+
+def test_a_tuning_job_that_meets_a_defect_leaves_no_trial_running(
+    cairn: Cairn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = Tuned(cairn, message("time.sleep(600)"))
+    tuned.until(lambda: len([job for job in tuned.jobs if cairn.records.attempts(job.uid)]) == 2)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("cairn.executors.native.trial_metrics.TrialMetrics.look", broken)
+    ended = tuned.ended()
+    assert ended.state is RunState.FAILED
+    assert ended.error is not None and "ZeroDivisionError" in ended.error.message
+    assert {job.state for job in tuned.jobs} == {RunState.CANCELLED}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from cairn.engine.layout import HYPERTUNE_FILE
 from cairn.executors.native.trial_metrics import TrialMetrics
@@ -97,3 +100,49 @@ def test_scalars_of_tensorboard_go_on_from_where_the_last_look_ended(tmp_path: P
     assert metrics.look([], "/logs", BEGAN) == [Measurement({"loss": 1.0}, 1, 1_000_000)]
     assert metrics.look([], "/logs", BEGAN) == [Measurement({"loss": 0.5}, 2, 2_000_000)]
     assert asked == [("/logs", {}), ("/logs", {"f": 1})]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"timestamp": "nan"},
+        {"timestamp": float("inf")},
+        {"timestamp": -1e300},
+        {"timestamp": 10**400},
+        {"global_step": "nan"},
+        {"global_step": -5},
+        {"global_step": 10**400},
+    ],
+)
+def test_times_and_steps_that_are_none_do_no_harm(tmp_path: Path, said: dict[str, object]) -> None:
+    write(tmp_path, json.dumps({"loss": "0.5", "timestamp": 1001.0, "global_step": "0", **said}))
+    (found,) = TrialMetrics(["loss"], no_scalars).look([str(tmp_path)], None, BEGAN)
+    assert found.metrics == {"loss": 0.5}
+    assert found.step == 0 and 0 <= found.elapsed <= 1_000_000
+
+
+def test_steps_and_times_are_such_as_can_be_told(tmp_path: Path) -> None:
+    write(tmp_path, json.dumps({"loss": "0.5", "timestamp": 1e300, "global_step": 1e300}))
+    (found,) = TrialMetrics(["loss"], no_scalars).look([str(tmp_path)], None, BEGAN)
+    assert 0 < found.step < 1 << 63
+    assert 0 < found.elapsed / 1e6 < 315_576_000_000, "a protobuf Duration"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"loss": ' + "9" * 5000 + "}", '{"loss": [1]}', "\x00\x01", "3"])
+def test_what_is_no_report_is_passed_over(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text, line(1001.0, 1, loss=0.5))
+    found = TrialMetrics(["loss"], no_scalars).look([str(tmp_path)], None, BEGAN)
+    assert found == [Measurement({"loss": 0.5}, 1, 1_000_000)]
+
+
+def test_nobody_waits_for_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / HYPERTUNE_FILE).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(tmp_path / HYPERTUNE_FILE)
+    assert TrialMetrics(["loss"], no_scalars).look([str(tmp_path)], None, BEGAN) == []
+
+
+def test_of_a_large_file_the_end_is_read(tmp_path: Path) -> None:
+    filling = line(1000.0, 1, other="x" * 1000)
+    write(tmp_path, line(1001.0, 1, loss=0.5), *[filling] * 5000, line(1002.0, 2, loss=0.25))
+    found = TrialMetrics(["loss"], no_scalars).look([str(tmp_path)], None, BEGAN)
+    assert [one.step for one in found] == [2]

@@ -3,6 +3,7 @@ the summaries of TensorFlow 2, which name a tag's plugin once (tb2)."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 
@@ -104,6 +105,11 @@ def test_a_link_back_to_the_directory_ends_nothing(tmp_path):
     shutil.copytree(FILES / "x", tmp_path / "x")
     (tmp_path / "x" / "again").symlink_to(tmp_path)
     assert [file.run for file in event_files(str(tmp_path))] == ["x"]
+
+
+def test_nobody_waits_for_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / NAME)
+    assert event_files(str(tmp_path)) == []
 
 
 def test_negative_steps_and_long_varints():

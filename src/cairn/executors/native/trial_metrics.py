@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat as kinds
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -18,6 +19,9 @@ from cairn.engine.layout import HYPERTUNE_FILE
 from cairn.tuning.types import Measurement
 
 DEFAULT_TAG = "training/hptuning/metric"  # of a report that names no metric
+_MOST_BYTES = 4 << 20  # of a file, that are looked at
+_LATEST = 1e11  # seconds since the epoch: the APIs tell of ten thousand years at most
+_LAST_STEP = float(1 << 53)
 _OWN_FIELDS = ("timestamp", "trial", "global_step", "checkpoint_path")
 
 
@@ -74,8 +78,7 @@ class TrialMetrics:
             stamp = (status.st_mtime_ns, status.st_size)
             if self._stamps.get(path) == stamp:
                 return False
-            with open(path, encoding="utf-8", errors="replace") as file:
-                lines = file.read().splitlines()
+            lines = _lines(path)
         except OSError:
             return False
         self._stamps[path] = stamp
@@ -87,16 +90,16 @@ class TrialMetrics:
     def _of_line(self, line: str) -> Iterable[Report]:
         try:
             said = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return  # half written: it is read again
         if not isinstance(said, dict):
             return
-        time, step = _number(said.get("timestamp")), _number(said.get("global_step"))
+        time, step = _within(said.get("timestamp"), _LATEST), _within(said.get("global_step"), _LAST_STEP)
         for name, value in said.items():
             metric = self._metric(name)
             number = _number(value)
             if metric and name not in _OWN_FIELDS and number is not None:
-                yield Report(time or 0.0, int(step or 0) if step is None or math.isfinite(step) else 0, metric, number)
+                yield Report(time, int(step), metric, number)
 
     def _metric(self, name: str) -> str:
         if name in self._metrics:
@@ -112,7 +115,8 @@ class TrialMetrics:
         before = len(self._reports)
         for point in points:
             if point.tag in self._metrics:
-                self._keep(Report(point.wall_time, point.step, point.tag, point.value))
+                time, step = _within(point.wall_time, _LATEST), _within(point.step, _LAST_STEP)
+                self._keep(Report(time, int(step), point.tag, point.value))
         return len(self._reports) > before
 
     def _keep(self, report: Report) -> None:
@@ -136,8 +140,20 @@ class TrialMetrics:
         for step, elapsed, metrics in groups:
             if self._told.get((step, elapsed)) != metrics:
                 self._told[step, elapsed] = dict(metrics)
-                found.append(Measurement(metrics, max(0, step), elapsed))
+                found.append(Measurement(metrics, step, elapsed))
         return found
+
+
+def _lines(path: str) -> list[str]:
+    """Of the end of the file, from its first whole line on. Raises OSError for what is no file: one would wait for
+    whoever writes to a pipe."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not kinds.S_ISREG(status.st_mode):
+            raise OSError(f"{path} is no file")
+        file.seek(max(0, status.st_size - _MOST_BYTES))
+        lines = file.read(_MOST_BYTES).decode(errors="replace").splitlines()
+    return lines[1:] if status.st_size > _MOST_BYTES else lines
 
 
 def _number(value: Any) -> float | None:
@@ -145,3 +161,11 @@ def _number(value: Any) -> float | None:
         return float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else None
     except ValueError:
         return None
+    except OverflowError:  # a whole number of more than three hundred digits
+        return math.inf
+
+
+def _within(value: Any, most: float) -> float:
+    """From 0 to `most`; 0 for what is no number."""
+    number = _number(value)
+    return min(max(number, 0.0), most) if number is not None and math.isfinite(number) else 0.0

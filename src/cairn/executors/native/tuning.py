@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from cairn.domain.runs import Exit, Failure, Run, RunKind
 from cairn.domain.states import ExitReason, RunState
 from cairn.engine.ports import NativeCall
-from cairn.errors import InputRefused, StepError, WrongState
+from cairn.errors import CairnError, InputRefused, RecordsBusy, StepError, StorageFull, WrongState
 from cairn.executors.native.child_runs import ChildRun, failed_words
 from cairn.executors.native.notes import Notes
 from cairn.executors.native.services import NativeServices
@@ -57,6 +58,17 @@ class TuneOperation:
                 self._begin(trial)
 
     def advance(self) -> Exit | None:
+        try:
+            return self._advance()
+        except (RecordsBusy, StorageFull):
+            raise  # it is called again
+        except Exception:
+            for job in self._active.values():  # the job has failed: nobody hears of them any more
+                with suppress(CairnError):
+                    job.end(kill=False)
+            raise
+
+    def _advance(self) -> Exit | None:
         for job in list(self._active.values()):
             self._look_at(job)
         if not (self._cancelled or self._failure):
