@@ -238,7 +238,7 @@ class Attempt:
         if member.failure:
             return self._exit("NOT_STARTED", message=name + member.failure)
         if member.out_of_memory:
-            limit = self._head["memory_limit"]
+            limit = member.memory_limit or self._head["memory_limit"]
             return self._exit("OUT_OF_MEMORY", code, number, f"{name}more than {limit} bytes of memory were used")
         if self._stopped == "DEADLINE_EXCEEDED":
             return self._exit(self._stopped, code, number, f"{name}not done after {self._head['timeout']:g} seconds")

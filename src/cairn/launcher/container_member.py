@@ -35,6 +35,7 @@ class Container(Member):
         self.name: str = container["name"]
         self.image: str = container["image"]
         self.body: Dict[str, Any] = dict(container["body"])
+        self.memory_limit = self.body["HostConfig"].get("Memory", 0)
         command = [*container["entrypoint"], *plan.command()]
         if command:  # else what the image says
             self.body.update(Entrypoint=command[:1], Cmd=command[1:])
@@ -107,4 +108,6 @@ class Container(Member):
 def not_executed(name: str, why: str, image: str) -> str:
     if os.sep not in name and re.search("no such file|not found", why, re.I):
         return f"command not found: {name!r} (in the image {image})"
+    if re.search("exec format error", why, re.I):
+        why += ": it is for another kind of processor, or a script without its first line `#!…`"
     return f"cannot execute {name!r} in the image {image}: {why}"

@@ -26,6 +26,7 @@ class Member:
         self.failure = ""  # why its command was never executed
         self.gone = ""  # how it vanished without an exit of its own
         self.out_of_memory = False
+        self.memory_limit = 0  # of its own, in bytes; 0: it has none but the attempt's
 
     @property
     def failed(self) -> bool:

@@ -13,7 +13,7 @@ def make_executor(container_engine):
     `make_executor.close(executor)` before."""
     made = []
 
-    def make(*, socket="", home="", gone_seconds=60.0, **settings):
+    def make(*, socket="", home="", gone_seconds=60.0, sweep_seconds=60.0, **settings):
         made.append(
             DockerExecutor(
                 socket or container_engine.socket,
@@ -21,6 +21,7 @@ def make_executor(container_engine):
                 home=home,
                 grace_seconds=2.0,
                 gone_seconds=gone_seconds,
+                sweep_seconds=sweep_seconds,
             )
         )
         return made[-1]

@@ -136,6 +136,20 @@ def test_what_nobody_could_remove_is_found_by_its_label(make_executor, attempts,
     assert (ended.uid, ended.exit.code) == (held.uid, 6)
 
 
+def test_what_nobody_could_remove_is_looked_for_while_an_engine_lives(make_executor, attempts, container_engine):
+    home = str(attempts.root)
+    executor = make_executor(home=home, sweep_seconds=0.2)
+    held = attempts.shell(WAIT_FOR_GO)
+    _start(executor, held)
+    left = attempts.command("true")
+    body = executor._maker.container(left, 0)["body"] | {"Cmd": ["sleep", "60"]}
+    container_engine.api.call("POST", "/containers/create", body, name=f"cairn-{left.uid}")
+    wait_until(lambda: not container_engine.containers_of(left))
+    assert container_engine.containers_of(held)
+    _go(held)
+    assert collect(executor)[0].exit.code == 6
+
+
 def test_a_container_removed_from_outside_is_a_failure(executor, attempts, container_engine):
     request = attempts.shell(WAIT_FOR_GO)
     _start(executor, request)

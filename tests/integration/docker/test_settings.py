@@ -120,7 +120,25 @@ def test_a_replica_has_its_own_limits(executor, attempts):
     found = run(executor, request)
     assert found.code == 0
     assert log(request).split() == [str(64 << 20)]
-    assert found.limits == ("memory:docker", "cpu:docker")
+    assert found.limits == ("memory:docker",)
+
+
+def test_replicas_without_limits_of_their_own_share_the_attempts(executor, attempts):
+    limits = Resources(memory_limit_bytes=256 << 20)
+    script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true"
+    request = attempts.start((ProcessSpec(("sh", "-c", script), attempts.environment),) * 2, resources=limits)
+    assert run(executor, request).code == 0
+    assert log(request).split() == [str(128 << 20)]
+
+
+def test_the_limit_that_is_named_is_the_replicas_that_exceeded_it(executor, attempts):
+    own = Resources(memory_limit_bytes=24 << 20)
+    hog = ProcessSpec(("python3", "-c", "bytearray(200 << 20)"), attempts.environment, resources=own)
+    free = ProcessSpec(("sleep", "60"), attempts.environment, replica="other", resources=Resources())
+    found = run(executor, attempts.start((hog, free), resources=Resources()))
+    assert found.reason is ExitReason.OUT_OF_MEMORY
+    assert str(24 << 20) in found.message
+    assert found.limits == ("memory:docker",)
 
 
 def test_what_a_container_has_used_is_told(executor, attempts):

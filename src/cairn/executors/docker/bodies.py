@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from cairn.config import machine
 from cairn.config.settings import DockerSettings
+from cairn.domain.resources import Resources
 from cairn.engine.ports import ProcessSpec, StartAttempt
 from cairn.errors import CairnError, ConfigurationError
 from cairn.launcher.processes import ATTEMPT_VARIABLE
@@ -65,8 +68,12 @@ class Maker:
 
     def limits(self, request: StartAttempt) -> list[str]:
         """Which limits the engine keeps, as an exit tells them."""
-        asked = {"memory": request.resources.memory_limit_bytes, "cpu": request.resources.cpu_limit_millis}
-        return [f"{name}:docker" for name, limit in asked.items() if limit]
+        each = [resources_of(request, process) for process in request.processes]
+        asked = {
+            "memory": any(one.memory_limit_bytes for one in each),
+            "cpu": any(one.cpu_limit_millis for one in each),
+        }
+        return [f"{name}:docker" for name, is_limited in asked.items() if is_limited]
 
     def directories(self, request: StartAttempt) -> tuple[str, ...]:
         """What has to be made on the machine besides the request's own directories."""
@@ -187,9 +194,21 @@ def _covered(path: str, targets: Iterable[str]) -> bool:
     return any(path.startswith(target.rstrip("/") + "/") for target in targets)
 
 
+def resources_of(request: StartAttempt, process: ProcessSpec) -> Resources:
+    """A replica's own; else of the attempt's an equal part, for together they have no more than that."""
+    if process.resources is not None:
+        return process.resources
+    whole, count = request.resources, len(request.processes)
+    return msgspec.structs.replace(
+        whole,
+        cpu_limit_millis=-(-whole.cpu_limit_millis // count),
+        memory_limit_bytes=whole.memory_limit_bytes // count,
+    )
+
+
 def _ceilings(request: StartAttempt, process: ProcessSpec) -> dict[str, Any]:
-    """Limits are ceilings; of a job's replica its own, where it has some."""
-    resources = process.resources or request.resources
+    """Limits are ceilings."""
+    resources = resources_of(request, process)
     ceilings: dict[str, Any] = {}
     if resources.memory_limit_bytes:
         memory = max(MIN_MEMORY, resources.memory_limit_bytes)

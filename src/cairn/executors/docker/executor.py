@@ -15,6 +15,7 @@ from cairn.executors.process.request import HOST_KEY, encode_start
 _HOST = Environment(HOST_KEY)
 GONE_SECONDS = 300.0
 SWEEP_PATIENCE = 2.0
+SWEEP_SECONDS = 60.0
 
 
 class DockerExecutor(ProcessExecutor):
@@ -34,22 +35,32 @@ class DockerExecutor(ProcessExecutor):
         home: str = "",
         grace_seconds: float = GRACE_SECONDS,
         gone_seconds: float = GONE_SECONDS,
+        sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
-        """`socket` is the path of the engine's; `home` labels the containers, and what earlier engines of
-        it could not remove is looked for. `gone_seconds`: how long an engine that
+        """`socket` is the path of the engine's; `home` labels the containers, and those that nobody could remove are
+        looked for, at once and every `sweep_seconds`. `gone_seconds`: how long an engine that
         went away is waited for by the attempts that it runs."""
         super().__init__(grace_seconds=grace_seconds)
         self._socket = socket
         self._gone_seconds = gone_seconds
         self._maker = Maker(settings, user_of(settings, socket), home)
         self._sweeping: threading.Thread | None = None
+        self._closed = threading.Event()
         if home:
             self._sweeping = threading.Thread(
-                target=leftovers.sweep, args=(socket, home), name="cairn-sweep", daemon=True
+                target=self._sweep, args=(home, sweep_seconds), name="cairn-sweep", daemon=True
             )
             self._sweeping.start()
 
+    def _sweep(self, home: str, seconds: float) -> None:
+        """A server lives long, and the container engine may be away when a step ends."""
+        while True:
+            leftovers.sweep(self._socket, home)
+            if self._closed.wait(seconds):
+                return
+
     def close(self) -> None:
+        self._closed.set()
         if self._sweeping is not None:
             self._sweeping.join(SWEEP_PATIENCE)
         super().close()
