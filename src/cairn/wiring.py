@@ -170,7 +170,7 @@ class Cairn:
     @cached_property
     def executor(self) -> Executor:
         from cairn.engine.ports import NATIVE
-        from cairn.executors.native.operations import MARK
+        from cairn.executors.native import MARK
         from cairn.executors.process import ProcessExecutor
         from cairn.executors.together import ExecutorsTogether
         from cairn.launcher.waiting import CONTAINER_NAME

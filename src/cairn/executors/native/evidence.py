@@ -10,7 +10,7 @@ import msgspec
 
 from cairn.domain.runs import Exit
 from cairn.engine.ports import NativeCall, StartAttempt
-from cairn.executors.native.operations import MARK
+from cairn.executors.native import MARK
 from cairn.launcher import processes
 from cairn.launcher.waiting import EXIT_NAME
 

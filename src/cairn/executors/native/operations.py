@@ -8,8 +8,6 @@ from typing import Protocol, TypeAlias
 from cairn.domain.runs import Exit
 from cairn.engine.ports import NativeCall
 
-MARK = "native.json"  # in the attempt's directory: the call, so that an engine that comes back goes on with it
-
 
 class Operation(Protocol):
     """One piece of work under way. Every method is called from the native executor's thread.
