@@ -313,6 +313,9 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     resources: Resources | None = None  # of a job's replica: its share of the attempt's
 
 
+NATIVE_OUTPUTS = "outputs"  # in Run.client: `NativeCall.outputs` of the step that has launched it
+
+
 class NativeCall(msgspec.Struct, frozen=True):
     """Work that a service of Cairn's does in place of a command (`executors/native`)."""
 
@@ -325,6 +328,7 @@ class NativeCall(msgspec.Struct, frozen=True):
     key: str  # the attempt's uid: an engine that comes back adopts the attempt, and what it has created by this
     settings: Any = None  # domain.runs.RunSettings of the run as builtins: what is started for it runs the same way
     variables: dict[str, str] = {}  # what the step's own container sets: meant for what is started
+    outputs: tuple[str, ...] = ()  # directories of the step's outputs, which what is started may be told to write
 
 
 class StartAttempt(msgspec.Struct, frozen=True):

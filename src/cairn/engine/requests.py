@@ -24,7 +24,7 @@ from cairn.engine.gangs import (
 from cairn.engine.layout import HYPERTUNE_FILE
 from cairn.engine.leaves import Attempt, LeafPlan, Ready
 from cairn.engine.platform import PlatformSettings, platform_settings
-from cairn.engine.ports import NATIVE, NativeCall, ProcessSpec, StartAttempt, StepSurroundings
+from cairn.engine.ports import NATIVE, NATIVE_OUTPUTS, NativeCall, ProcessSpec, StartAttempt, StepSurroundings
 from cairn.engine.services import Services
 from cairn.errors import InputRefused, UnsupportedFeature
 from cairn.spec.placeholders import PlaceholderContext
@@ -76,6 +76,7 @@ class Requests:
             outputs = map(self.services.store.path_of, uris)
             directories += [path for path in outputs if path is not None]
             directories.append(os.path.dirname(f"{attempt.layout.directory}/{HYPERTUNE_FILE}"))
+            directories += self.run.client.get(NATIVE_OUTPUTS) or ()
         attempt.request = StartAttempt(
             uid=uid,
             directory=attempt.layout.directory,
@@ -164,6 +165,7 @@ class Requests:
             key=key,
             settings=msgspec.to_builtins(self.run.settings),
             variables={name: attempt.context.text(value) for name, value in leaf.env.items()},
+            outputs=tuple(self._output_directories(attempt)),
         )
 
     def _native_request(self, attempt: Attempt, uid: str) -> StartAttempt:
@@ -220,7 +222,7 @@ class Requests:
         uris += [value for value in attempt.ready.leaf.env.values() if value.startswith(_BUCKET_PREFIXES)]
         uris += self._buckets_of_job(attempt)
         links = [*settings.links]
-        if any("://" in uri for uri in uris) or _mentions_bucket(attempt.ready.inputs.parameters):
+        if any("://" in uri for uri in uris):
             links += self.services.store.mounts(uris, self.run.project)
         if links and not self.can_mount(attempt.ready.leaf):
             seen = ", ".join(path for path, _ in links)
@@ -237,9 +239,12 @@ class Requests:
         return tuple(links)
 
     def _all_buckets(self, attempt: Attempt, links: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """A job sees all buckets that it may, as on Vertex AI: its code may name them where nobody looks."""
+        """A job sees all buckets that it may, as on Vertex AI: its code may name them where nobody looks. A step, where
+        an input or its code names one."""
         leaf = attempt.ready.leaf
-        if leaf.container.job is None or not self.can_mount(leaf):
+        if leaf.container.job is None and not _names_bucket(attempt):
+            return []
+        if not self.can_mount(leaf):
             return []
         seen = {path for path, _ in links}
         return [pair for pair in self.services.store.buckets_of(self.run.project) if pair[0] not in seen]
@@ -283,5 +288,17 @@ def _output_files(leaf: LeafPlan, attempt: Attempt) -> list[tuple[str, bytes]]:
 _BUCKET_PREFIXES = ("gs://", "s3://", "minio://", "/gcs/", "/s3/", "/minio/")
 
 
-def _mentions_bucket(values: Mapping[str, Value]) -> bool:
-    return any(isinstance(value, str) and value.startswith(_BUCKET_PREFIXES) for value in values.values())
+def _names_bucket(attempt: Attempt) -> bool:
+    container = attempt.ready.leaf.container
+    if any("/gcs/" in word for word in (*container.command, *container.args)):
+        return True
+    return any(map(_holds_uri, attempt.ready.inputs.parameters.values()))
+
+
+def _holds_uri(value: Value) -> bool:
+    """Also in lists and mappings."""
+    if isinstance(value, str):
+        return value.startswith(_BUCKET_PREFIXES)
+    if isinstance(value, Mapping):
+        return any(map(_holds_uri, value.values()))
+    return isinstance(value, (list, tuple)) and any(map(_holds_uri, value))

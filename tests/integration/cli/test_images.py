@@ -244,6 +244,19 @@ def test_a_component_without_a_command_runs_its_images(cli, images, pipeline):
     assert run(cli, path) == ("by its entrypoint", False)
 
 
+def test_a_launched_job_writes_the_outputs_of_the_step_that_launches_it(cli, images, pipeline, tmp_path):
+    """As `create_custom_training_job_from_component` has it: the job's command is told the step's own output files."""
+    image = images.build("RUN echo inside > /said")
+    machine = {"machine_type": "n1-standard-4"}
+    worker = {"machine_spec": machine, "replica_count": 1, "container_spec": {"image_uri": image, "command": PRINTS}}
+    payload = {"display_name": "train", "job_spec": {"worker_pool_specs": [worker]}}
+    module = "google_cloud_pipeline_components.container.v1.custom_job.launcher"
+    words = ["--type", "CustomJob", "--payload", json.dumps(payload), "--project", "p", "--location", "l",
+             "--gcp_resources", str(tmp_path / "resources")]  # fmt: skip
+    path = pipeline(image, {"command": ["python3", "-u", "-m", module], "args": words})
+    assert run(cli, path)[0].strip() == "inside"
+
+
 def test_a_mapping_decides_whether_a_step_is_in_a_container(cli, images, pipeline):
     image = images.build("RUN echo inside > /said")
     command = ["sh", "-c", 'mkdir -p "$(dirname "$0")"; cat /said > "$0" || echo outside > "$0"', PRINTS[-1]]

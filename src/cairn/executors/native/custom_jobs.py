@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from cairn.domain.runs import Exit, RunSettings
-from cairn.engine.ports import NativeCall
+from cairn.engine.ports import NATIVE_OUTPUTS, NativeCall
 from cairn.executors.native.child_runs import ChildRun
 from cairn.executors.native.launcher_words import Launch, write_gcp_resources
 from cairn.executors.native.notes import Notes
@@ -30,12 +30,13 @@ class CustomJobOperation:
             settings=child_settings(call),
             parent=call.run_uid,
             environment=call.variables,
+            client={NATIVE_OUTPUTS: list(call.outputs)},
         )
         job = made.run
         write_gcp_resources(launch.gcp_resources, "CustomJob", launch.uri("customJobs", job.job_id))
         self._child = ChildRun(job, f"custom job {job.job_id}", services, self._notes)
         if made.new:
-            self._notes.say(f"custom job {job.job_id}: `cairn runs logs {job.uid[:8]}` shows what it prints")
+            self._notes.say(f"custom job {job.job_id}: `cairn jobs logs {job.uid[:8]}` shows what it prints")
             if launch.project_said:
                 self._notes.say(f"it is made in project {launch.project}, the run's own, not {launch.project_said}")
         self._child.bring(made.pipeline)
