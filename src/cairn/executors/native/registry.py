@@ -30,10 +30,8 @@ def operations(services: NativeServices) -> Operations:
 def _fenced(maker: _Maker, services: NativeServices, call: NativeCall, directory: str) -> Operation:
     from cairn.executors.native.fencing import Fenced
 
-    def is_ours() -> bool:
-        return services.records.claimed(call.run_uid) == services.runs().services.owner
-
-    return Fenced(lambda: maker(services, call, directory), is_ours)
+    ourselves = services.runs().services.owner
+    return Fenced(lambda: maker(services, call, directory), lambda: services.records.claimed(call.run_uid), ourselves)
 
 
 # Each is imported when the first one is wanted: a run without tuning jobs knows nothing of studies.
