@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cairn.cli import output, words
+from cairn.cli import options, output, words
 from cairn.cli.commands import LazyGroup
 from cairn.cli.opening import opened
 from cairn.cli.options import as_json as json_option
@@ -206,8 +206,9 @@ def stop(reference: str, *, trial_id: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("references", metavar="STUDY…", nargs=-1, required=True)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
-def delete(references: tuple[str, ...], *, as_json: bool) -> None:
+def delete(references: tuple[str, ...], *, yes: bool, as_json: bool) -> None:
     """Remove each STUDY with its trials; the jobs that they ran stay.
 
     The study of a tuning job that has not ended is refused."""
@@ -219,6 +220,9 @@ def delete(references: tuple[str, ...], *, as_json: bool) -> None:
                 raise WrongState(
                     f"its tuning job is {job.state}", place=study.id, remedy=f"`cairn runs cancel {job.uid[:8]}` first"
                 )
+        if not yes:
+            told = ", ".join(f"{study.id} ({output.clean(study.display_name)})" for study in found)
+            options.ask(f"delete {told}?", "cairn studies delete")
         for study in found:
             cairn.studies.delete(study)
             output.note(f"study {study.id} ({study.display_name}) is gone")
@@ -355,10 +359,10 @@ def _width() -> int:
 def drawing(values: Sequence[tuple[int, float]], *, minimize: bool, width: int, height: int) -> list[str]:
     """Lines of text: (trial's number, value) as `*`, the best so far as `-`, with what the axes stand for."""
     low, high = min(value for _, value in values), max(value for _, value in values)
-    span = high - low or abs(high) or 1.0
     if high == low:
-        low -= span / 2
-    labels = [_text(float(f"{low + span * row / (height - 1):.4g}")) for row in range(height - 1, -1, -1)]
+        height = 1  # there is nothing above it and nothing below it
+    span = high - low or 1.0
+    labels = [_text(float(f"{low + span * row / max(height - 1, 1):.4g}")) for row in range(height - 1, -1, -1)]
     margin = max(map(len, labels))
     columns = max(2, width - margin - 2)
     first, last = values[0][0], values[-1][0]

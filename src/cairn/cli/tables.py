@@ -31,7 +31,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str =
     for at, column in enumerate(columns):
         # The first column holds what other commands take as a reference: it is never cut.
         whole = at == 0 or (bool(cut) and column != cut)
-        shown.add_column(column.upper(), no_wrap=whole, overflow="ellipsis" if whole or cut else "fold")
+        least = max(len(output.one_line(row[at])) for row in rows) if at == 0 or column == "state" else None
+        shown.add_column(
+            column.upper(), no_wrap=whole, overflow="ellipsis" if whole or cut else "fold", min_width=least
+        )
     for row in rows:
         shown.add_row(*(Text(output.one_line(cell), style=_STATES.get(cell, "")) for cell in row))
     Console(no_color=bool(os.environ.get("NO_COLOR")), highlight=False).print(shown)

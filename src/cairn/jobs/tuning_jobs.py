@@ -129,6 +129,7 @@ class TuningJobService:
         except CairnError as error:
             error.place = f"trialJobSpec: {error.place}" if error.place else "trialJobSpec"
             raise
+        warnings += unheard_parameters(plan.trial_job_spec)
         warnings += [*pipeline.warnings, *(warning for one in plans.values() for warning in one.warnings)]
         return tuple(dict.fromkeys(warnings)), self._runs().pins(plans)
 
@@ -199,6 +200,23 @@ def _count(message: Mapping[str, Any], name: str, *, least: int) -> int:
     if not whole or value != int(value) or value < least:
         raise InputRefused("is required" if value is None else f"must be a number from {least} on", place=name)
     return int(value)
+
+
+def unheard_parameters(job_spec: Mapping[str, Any]) -> list[str]:
+    """A warning for each worker pool whose command does nothing with a trial's parameters: they are the `$0`, `$1`, …
+    of a shell's script that uses none, as `CustomJob.from_local_script` writes it for images that are not Google's."""
+    found = []
+    for index, pool in enumerate(field(job_spec, "workerPoolSpecs") or ()):
+        container = field(pool, "containerSpec") if isinstance(pool, Mapping) else None
+        command = container.get("command") if isinstance(container, Mapping) else None
+        if not isinstance(command, list) or not isinstance(container, Mapping) or container.get("args"):
+            continue
+        if len(command) == 3 and command[1] == "-c" and str(command[0]).endswith("sh") and "$" not in str(command[2]):
+            found.append(
+                f"trialJobSpec.workerPoolSpecs[{index}]: the trials' parameters (--name=value) do not reach its"
+                " program: they follow `sh -c`, whose script does not use them"
+            )
+    return found
 
 
 # --- a trial's job ---------------------------------------------------------------------------------------------------
