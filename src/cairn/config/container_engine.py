@@ -52,11 +52,12 @@ def user_of(settings: DockerSettings, socket: str) -> str:
     return f"{os.getuid()}:{os.getgid()}" if owner == 0 else "0:0"
 
 
-def no_engine(socket: str, reason: str, *, place: str = "") -> NoContainerEngine:
-    """The refusal of what needs an engine where none answers."""
+def no_engine(socket: str, reason: str, *, place: str = "", image: str = "PATTERN") -> NoContainerEngine:
+    """The refusal of what needs an engine where none answers. `image`: what would run in it."""
     return NoContainerEngine(
         f"no container engine answers at {socket}: {reason}",
         place=place,
         remedy="start one (`systemctl start docker`, or `systemctl --user start podman.socket`), name another with "
-        "DOCKER_HOST or [docker] socket of config.toml, or run without: --executor process --image 'PATTERN=host'",
+        "DOCKER_HOST or [docker] socket of config.toml, or run on this machine as it is: --executor process "
+        f"--image '{image}=host'",
     )

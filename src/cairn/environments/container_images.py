@@ -43,7 +43,7 @@ class ContainerImages:
         try:
             answer = ContainerApi(socket).call("GET", f"/images/{quote(pinned or name, safe='/:@')}/json")
         except EngineGone as error:
-            raise no_engine(socket, str(error), place=place) from None
+            raise no_engine(socket, str(error), place=place, image=name if place else "PATTERN") from None
         except EngineError as error:
             if error.status == 404:
                 return None

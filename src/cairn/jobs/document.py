@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cairn.errors import InputRefused
+from cairn.errors import InputRefused, SpecError
 from cairn.spec.load import load_text
 from cairn.spec.placeholders import literal
 from cairn.spec.types import Pipeline
@@ -19,6 +19,7 @@ PIPELINE = "custom-job"
 TASK = "job"
 MAX_DISPLAY_NAME = 128
 _PLACEHOLDER = "{{$"
+_WRAPPED = "deploymentSpec.executors.exec-job.customJob.customJob."  # where `_document` puts it
 _TOLD = ("command", "args", "env")  # what a program is told: of a containerSpec or a pythonPackageSpec
 _ASKED = ("displayName", "jobSpec", "encryptionSpec")
 
@@ -37,7 +38,11 @@ def job_pipeline(message: Mapping[str, Any], environment: Mapping[str, str]) -> 
             _take_literally(pool)
     # Its labels are the run's, and what the service puts out (its name, state and times) is nothing that was asked.
     asked = {name: field(job, name) for name in _ASKED if field(job, name) is not None}
-    return load_text(json.dumps(_document(asked)), origin="the custom job")
+    try:
+        return load_text(json.dumps(_document(asked)), origin="the custom job")
+    except SpecError as error:
+        error.place = error.place.replace(_WRAPPED, "", 1)  # whoever has written the job knows nothing of a pipeline
+        raise
 
 
 def field(message: Mapping[str, Any], name: str) -> Any:

@@ -151,6 +151,29 @@ def test_a_field_that_there_is_not_is_refused_with_the_nearest(home, tmp_path, w
     assert home("jobs", "list", "--json").json == []
 
 
+def test_what_is_wrong_in_a_file_is_told_by_its_place_there(home, tmp_path):
+    (tmp_path / "job.yaml").write_text(JOB.replace("replicaCount: 1", "replicaCount: two"))
+    refused = home("jobs", "run", tmp_path / "job.yaml", "--image", "*=host")
+    assert refused.status == 2
+    assert "error: the custom job: jobSpec.workerPoolSpecs[0].replicaCount: 'two' is no count" in refused.err
+
+
+def test_a_job_that_there_is_not_is_looked_for_among_jobs(home):
+    refused = home("jobs", "show", "nope")
+    assert refused.status == 2
+    assert "there is no job 'nope'" in refused.err
+    assert "cairn jobs list" in refused.err
+
+
+def test_without_a_container_engine_the_other_way_is_named(home, tmp_path):
+    home.variables["DOCKER_HOST"] = f"unix://{tmp_path}/none.sock"
+    refused = home("jobs", "run", "--executor", "docker", "--image", "example.com/trainer:1", "--", "true")
+    assert refused.status == 2
+    assert "no container engine answers at" in refused.err
+    assert "--executor process --image 'example.com/trainer:1=host'" in refused.err
+    assert home("jobs", "list", "--json").json == []
+
+
 def test_a_field_without_an_effect_here_is_only_warned_about(home, tmp_path):
     text = JOB.replace("jobSpec:\n", "state: JOB_STATE_SUCCEEDED\njobSpec:\n  serviceAccount: me@example.com\n")
     (tmp_path / "job.yaml").write_text(text)

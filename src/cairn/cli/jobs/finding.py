@@ -34,7 +34,12 @@ def find_job(cairn: Cairn, reference: str) -> Run:
         if not newest:
             raise NotFound("there are no jobs in this home yet", place=str(cairn.home.root))
         return newest[0]
-    found = cairn.records.find_run(reference)
+    try:
+        found = cairn.records.find_run(reference)
+    except NotFound:
+        raise NotFound(
+            f"there is no job {reference!r}", remedy="`cairn jobs list` shows the jobs of this home"
+        ) from None
     if found.kind not in KINDS:
         raise NotFound(
             f"run {found.job_id} is no job", place=reference, remedy=f"`cairn runs show {found.uid[:8]}` shows it"
