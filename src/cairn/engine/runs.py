@@ -256,16 +256,20 @@ class RunService:
         plans = self.plans(pipeline, run.settings)
         return engine.take(run, pipeline, plans, renewed=renewed)
 
-    def give_up(self, run: Run, error: CairnError) -> None:
-        """Record as failed what never began and cannot. Raises InputRefused when an engine has it, or it has begun."""
+    def give_up(self, run: Run, error: CairnError | None = None) -> None:
+        """Record the end of what never began and cannot: as failed, or as cancelled where there is no `error`. Raises
+        InputRefused when an engine has it, or it has begun."""
         journal, now = self.services.journal, self.services.clock.now()
         fence = journal.claim(run.uid, self.services.owner, lease_seconds=LEASE_SECONDS)
         try:
             stored = self.services.records.run(run.uid)
             if stored.state is not RunState.PENDING:
                 raise InputRefused(f"run {run.job_id} has begun: {stored.state}")
-            failure = Failure(error.message, kind=type(error).__name__, place=error.place, remedy=error.remedy)
-            ended = msgspec.structs.replace(stored, state=RunState.FAILED, error=failure, end_time=now, update_time=now)
+            state, failure = RunState.CANCELLED, None
+            if error is not None:
+                state = RunState.FAILED
+                failure = Failure(error.message, kind=type(error).__name__, place=error.place, remedy=error.remedy)
+            ended = msgspec.structs.replace(stored, state=state, error=failure, end_time=now, update_time=now)
             journal.commit(Batch(fences={run.uid: fence}, runs=[ended]))
         finally:
             journal.release(fence)

@@ -258,3 +258,27 @@ def test_a_tuning_job_that_meets_a_defect_leaves_no_trial_running(
     assert ended.state is RunState.FAILED
     assert ended.error is not None and "ZeroDivisionError" in ended.error.message
     assert {job.state for job in tuned.jobs} == {RunState.CANCELLED}
+
+
+def test_a_run_whose_code_is_gone_before_it_began_can_be_cancelled(cairn: Cairn, project: Path) -> None:
+    made = cairn.jobs.create({"jobSpec": of_project()["trialJobSpec"]}, settings=mapped(project))
+    subprocess.run(["rm", "-rf", project], check=True)
+    assert main(["runs", "cancel", made.run.uid]) == 0
+    assert cairn.records.run(made.run.uid).state is RunState.CANCELLED
+
+
+def test_a_run_whose_code_is_gone_while_it_ran_is_told_so(
+    cairn: Cairn, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its steps may still be running: nothing ends them but who can take it."""
+    made = cairn.jobs.create({"jobSpec": of_project()["trialJobSpec"]}, settings=mapped(project))
+    engine = cairn.engine()
+    cairn.runs.take(engine, made.run, pipeline=made.pipeline)
+    engine.turn(0.0)
+    engine.close()
+    assert cairn.records.run(made.run.uid).state is RunState.RUNNING
+    moved = project.rename(project.with_name("elsewhere"))
+    assert main(["runs", "cancel", made.run.uid]) == 2
+    assert "there is no such directory" in capsys.readouterr().err
+    moved.rename(project)
+    assert main(["runs", "cancel", made.run.uid]) == 0

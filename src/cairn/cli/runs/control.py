@@ -60,7 +60,9 @@ def _cancel_here(cairn: Cairn, run: Run, *, kill: bool) -> Run:
     try:
         try:
             cairn.runs.take(engine, cairn.records.run(run.uid))
-        except InputRefused:
+        except InputRefused as error:
+            if cairn.records.claimed(run.uid) is None and not cairn.records.run(run.uid).state.terminal:
+                return _without_engine(cairn, run, error)
             return _wait(cairn, run, kill=kill)  # an engine has taken it up just now
         engine.cancel(run.uid, kill=kill)
         engine.run_until_done()
@@ -69,6 +71,15 @@ def _cancel_here(cairn: Cairn, run: Run, *, kill: bool) -> Run:
         return engine.finished[run.uid]
     finally:
         engine.close()
+
+
+def _without_engine(cairn: Cairn, run: Run, error: InputRefused) -> Run:
+    """What it runs in is gone. One that never began is ended all the same; else raises what is lacking: steps of it may
+    still be running, and whoever ends them needs that."""
+    if cairn.records.run(run.uid).state is not RunState.PENDING:
+        raise error
+    cairn.runs.give_up(run)
+    return cairn.records.run(run.uid)
 
 
 def _wait(cairn: Cairn, run: Run, *, kill: bool) -> Run:
