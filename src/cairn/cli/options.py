@@ -88,7 +88,7 @@ def _complete_tasks(ctx: click.Context, _parameter: click.Parameter, incomplete:
         cairn.close()
 
 
-def _quiet(complete: Callable[..., list[CompletionItem]]) -> Callable[..., list[CompletionItem]]:
+def quiet(complete: Callable[..., list[CompletionItem]]) -> Callable[..., list[CompletionItem]]:
     """Completion never prints an error into the user's line."""
 
     def attempt(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -104,11 +104,11 @@ def _quiet(complete: Callable[..., list[CompletionItem]]) -> Callable[..., list[
 
 def run_argument(function: F) -> F:
     """RUN: a uid or its beginning, a job id, or `latest`."""
-    return click.argument("reference", metavar="RUN", shell_complete=_quiet(_complete_runs))(function)
+    return click.argument("reference", metavar="RUN", shell_complete=quiet(_complete_runs))(function)
 
 
 def runs_argument(function: F) -> F:
-    return click.argument("references", metavar="RUN…", nargs=-1, required=True, shell_complete=_quiet(_complete_runs))(
+    return click.argument("references", metavar="RUN…", nargs=-1, required=True, shell_complete=quiet(_complete_runs))(
         function
     )
 
@@ -116,7 +116,7 @@ def runs_argument(function: F) -> F:
 def task_argument(*, required: bool) -> Callable[[F], F]:
     """TASK: a path as `cairn runs show` prints it."""
     return click.argument(
-        "task", metavar="TASK" if required else "[TASK]", required=required, shell_complete=_quiet(_complete_tasks)
+        "task", metavar="TASK" if required else "[TASK]", required=required, shell_complete=quiet(_complete_tasks)
     )
 
 

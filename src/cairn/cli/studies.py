@@ -17,12 +17,31 @@ from cairn.cli.tables import facts, table
 from cairn.errors import InputRefused, NotFound, WrongState
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from cairn.domain.runs import Run
     from cairn.tuning.types import Study, StudySpec, Trial
     from cairn.wiring import Cairn
 
 _HERE = "cairn.cli.studies"
-_argument = click.argument("reference", metavar="STUDY")
+
+
+def _complete_studies(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from cairn.wiring import open_cairn
+
+    cairn = open_cairn()
+    try:
+        newest, _ = cairn.studies.page(limit=200)
+        found = [("latest", "the newest study")] if newest else []
+        found += [(study.id, study.display_name) for study in newest]
+        return [CompletionItem(value, help=words) for value, words in found if value.startswith(incomplete)]
+    finally:
+        cairn.close()
+
+
+_argument = click.argument("reference", metavar="STUDY", shell_complete=options.quiet(_complete_studies))
 
 
 @click.group(
@@ -205,7 +224,9 @@ def stop(reference: str, *, trial_id: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("references", metavar="STUDY…", nargs=-1, required=True)
+@click.argument(
+    "references", metavar="STUDY…", nargs=-1, required=True, shell_complete=options.quiet(_complete_studies)
+)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
 def delete(references: tuple[str, ...], *, yes: bool, as_json: bool) -> None:

@@ -174,6 +174,20 @@ def test_without_a_container_engine_the_other_way_is_named(home, tmp_path):
     assert home("jobs", "list", "--json").json == []
 
 
+def test_a_shell_completes_jobs(home):
+    job = home("jobs", "run", *IMAGE, "--display-name", "mine", "--json", "--", "true").json
+
+    def completed(incomplete):
+        words = f"cairn jobs show {incomplete}"
+        found = home(_CAIRN_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD="3")
+        return [line.partition(",")[2] for line in found.out.splitlines() if line]
+
+    assert completed("") == ["latest", job["job_id"]]
+    assert completed(job["job_id"][:5]) == [job["job_id"]]
+    assert job["run_id"][:8] in completed(job["run_id"][:6])
+    assert completed("zz") == []
+
+
 def test_a_field_without_an_effect_here_is_only_warned_about(home, tmp_path):
     text = JOB.replace("jobSpec:\n", "state: JOB_STATE_SUCCEEDED\njobSpec:\n  serviceAccount: me@example.com\n")
     (tmp_path / "job.yaml").write_text(text)

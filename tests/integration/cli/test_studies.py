@@ -112,3 +112,15 @@ def test_a_drawing_has_every_trial_in_its_place(values, minimize):
     worst = (max if minimize else min)(value for _, value in values)
     assert "*" in (body[-1] if minimize else body[0]) or best == worst
     assert "".join(body).count("*") <= len(values)
+
+
+def test_a_shell_completes_studies(study, cairn_home, monkeypatch):
+    from click.shell_completion import ShellComplete
+
+    from cairn.cli.commands import cairn
+
+    monkeypatch.setenv("CAIRN_HOME", str(cairn_home))
+    completion = ShellComplete(cairn, {}, "cairn", "_CAIRN_COMPLETE")
+    found = [item.value for item in completion.get_completions(["studies", "show"], "")]
+    assert found == ["latest", study.id]
+    assert completion.get_completions(["studies", "delete"], "zz") == []

@@ -1,6 +1,7 @@
 """The command line in this process: what needs no engine."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -118,3 +119,11 @@ def test_what_starting_a_run_must_not_import(module):
         f"sys.exit({module!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0, module
+
+
+def test_every_command_is_shown_under_a_heading(capsys):
+    shown = run(capsys, "--help")[1]
+    headings = re.findall(r"^(\S.*):$", shown, re.MULTILINE)
+    assert headings == ["Options", "Pipelines", "Training", "Results", "Clients", "This home"]
+    for name in commands.cairn.entries:
+        assert re.search(rf"^  {name} ", shown, re.MULTILINE), name

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cairn.cli.options import LATEST
+from cairn.cli.options import LATEST, quiet
 from cairn.engine import report
 from cairn.errors import NotFound
 from cairn.jobs.service import KINDS, message_of
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from cairn.domain.runs import Run
     from cairn.wiring import Cairn
 
@@ -20,11 +22,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def job_argument(function: F) -> F:
-    return click.argument("reference", metavar="JOB")(function)
+    return click.argument("reference", metavar="JOB", shell_complete=quiet(_complete_jobs))(function)
 
 
 def jobs_argument(function: F) -> F:
-    return click.argument("references", metavar="JOB…", nargs=-1, required=True)(function)
+    complete = quiet(_complete_jobs)
+    return click.argument("references", metavar="JOB…", nargs=-1, required=True, shell_complete=complete)(function)
+
+
+def _complete_jobs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from cairn.wiring import open_cairn
+
+    cairn = open_cairn()
+    try:
+        newest, _ = cairn.jobs.page(limit=200)
+        found = [(run.job_id, f"{run.display_name} {run.state.lower()}") for run in newest]
+        found += [(run.uid[:8], told) for run, (_, told) in zip(newest, found, strict=True) if incomplete]
+        if newest:
+            found.insert(0, (LATEST, "the newest job"))
+        return [CompletionItem(value, help=words) for value, words in found if value.startswith(incomplete)]
+    finally:
+        cairn.close()
 
 
 def find_job(cairn: Cairn, reference: str) -> Run:
