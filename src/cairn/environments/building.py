@@ -14,7 +14,6 @@ from cairn.config.settings import EnvironmentsSettings
 from cairn.environments import interpreters
 from cairn.environments.catalogue import READY, BuiltRecord, Catalogue, replace_file
 from cairn.environments.locking import exclusive
-from cairn.environments.packaged import is_beside
 from cairn.environments.redaction import redact
 from cairn.environments.resolution import resolve
 from cairn.environments.specification import BesideSpec, UvSpec
@@ -122,6 +121,8 @@ class Builder:
     def put_beside(self, beside: BesideSpec, python: str, spec: UvSpec, progress: Progress | None) -> None:
         """Install packages without what they depend on into a directory that is then complete. `python`: the
         interpreter that will see it; "" for the machine's. Raises EnvironmentBuildError."""
+        from cairn.environments.packaged import is_beside  # what jobs alone have
+
         target = Path(beside.directory)
         with exclusive(self.catalogue.build_lock(target.name)) as held:
             if is_beside(beside):

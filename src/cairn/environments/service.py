@@ -16,7 +16,7 @@ import xxhash
 from cairn.config.home import Home
 from cairn.config.settings import DockerSettings, EnvironmentsSettings
 from cairn.engine.ports import Environment, EnvironmentPlan, LightweightCall
-from cairn.environments import compilation, interpreters, packaged, snapshots, step_variables
+from cairn.environments import compilation, interpreters, snapshots, step_variables
 from cairn.environments.building import Builder
 from cairn.environments.catalogue import BuiltRecord, Catalogue
 from cairn.environments.command_shape import DSL_MODULE, Containerized, Install, Lightweight, added_by, recognise
@@ -145,6 +145,8 @@ class UvEnvironments:
         if isinstance(spec, ImageSpec):
             return self.in_images.find(spec)
         if isinstance(spec, BesideSpec):
+            from cairn.environments import packaged  # jobs alone have packages of their own
+
             return self.find(EnvironmentPlan(plan.component, spec.base, None)) if packaged.is_beside(spec) else None
         uv_spec = spec.uv if isinstance(spec, ProjectSpec) else spec
         environment = self._find_built(uv_spec.key)
@@ -329,6 +331,8 @@ class UvEnvironments:
     ) -> EnvironmentPlan:
         """A training job's packages: in its image, in an environment of their own, or beside what the image is mapped
         to, which then has what they depend on."""
+        from cairn.environments import packaged
+
         archives = packaged.staged(run.packages, self._buckets, self.catalogue.snapshots, component)
         words = ("python3", "-m", run.module, *run.arguments)
         install = Install(packages=archives.requirements)
