@@ -24,6 +24,8 @@ from cairn.spec.types import ContainerSpec, JobSpec, WorkerPool
 LOOPBACK = "127.0.0.1"
 RESTARTS = 3  # of a whole job whose replica has failed: what Vertex AI retries
 JOB = "job"  # in Run.client: the CustomJob that a run was made of
+_TOLD_BYTES = 64 * 1024  # of a job, in CLUSTER_SPEC and TF_CONFIG: the kernel takes 128 KiB of a variable
+_TOLD_BYTES_IN_ALL = 16 * 1024 * 1024
 _TRAINING_POOLS = 2  # the chief's and the workers': parameter servers and evaluators have no rank
 _ROLES = ("chief", "worker", "ps", "evaluator")  # of TensorFlow, by a pool's index
 _OUTPUTS = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
@@ -128,36 +130,48 @@ def cluster_variables(gang: Gang, ports: Sequence[int], message: Mapping[str, An
 
     `message` is the CustomJobSpec as it was given; `trial` the id of the trial that the job is of, or "".
     """
-    pools = [(replica.pool.index, f"{LOOPBACK}:{port}") for replica, port in zip(gang.replicas, ports, strict=False)]
-    by_pool = {f"workerpool{index}": [at for own, at in pools if own == index] for index, _ in pools}
-    by_role = {
-        role(index): [at for own, at in pools if own == index] for index, _ in pools if role(index) != "evaluator"
-    }
-    ranked = [replica for replica in gang.replicas if replica.pool.index < _TRAINING_POOLS]
-    found = []
+    by_pool: dict[str, list[str]] = {}
+    by_role: dict[str, list[str]] = {}
+    for replica, port in zip(gang.replicas, ports, strict=False):
+        by_pool.setdefault(pool_name(replica.pool), []).append(f"{LOOPBACK}:{port}")
+        if role(replica.pool.index) != "evaluator":
+            by_role.setdefault(role(replica.pool.index), []).append(f"{LOOPBACK}:{port}")
+    size = sum(replica.pool.index < _TRAINING_POOLS for replica in gang.replicas)
+    uniform = size > 1 and _uniform(gang)
+    told = {"job": message} if _may_be_told(message, len(gang.replicas)) else {}
+    found: list[dict[str, str]] = []
+    rank = 0
     for replica in gang.replicas:
         task: dict[str, Any] = {"index": replica.number, **({"trial": trial} if trial else {})}
-        rest = {"environment": "cloud", "job": message}
+        rest = {"environment": "cloud", **told}
         cluster = {"cluster": by_pool, "task": {"type": pool_name(replica.pool), **task}, **rest}
         variables = {"CLUSTER_SPEC": json.dumps(cluster)}
         if len(gang.replicas) > 1:  # as on Vertex AI: TensorFlow takes one that is alone for a cluster otherwise
             config = {"cluster": by_role, "task": {"type": role(replica.pool.index), **task}, **rest}
             variables["TF_CONFIG"] = json.dumps(config)
-        if replica in ranked:
-            variables |= _torch_variables(gang, ranked.index(replica), len(ranked), ports[-1])
+        if replica.pool.index < _TRAINING_POOLS:
+            variables |= _torch_variables(rank, size, ports[-1], uniform=uniform)
+            rank += 1
         found.append(variables)
     return found
+
+
+def _may_be_told(message: Mapping[str, Any], replicas: int) -> bool:
+    """Whether the job is told to its replicas: one with long arguments would be more than the kernel takes of a
+    variable, and one of many pools is told to each of its many replicas."""
+    size = len(json.dumps(message))
+    return size <= _TOLD_BYTES and size * replicas <= _TOLD_BYTES_IN_ALL
 
 
 def role(index: int) -> str:
     return _ROLES[index] if index < len(_ROLES) else f"workerpool{index}"
 
 
-def _torch_variables(gang: Gang, rank: int, size: int, port: int) -> dict[str, str]:
+def _torch_variables(rank: int, size: int, port: int, *, uniform: bool) -> dict[str, str]:
     """Each replica is a node of one process: a script that calls init_process_group finds its rank, and torchrun, which
     reads PET_*, the other nodes."""
     found = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(port)}
-    if size > 1 and _uniform(gang):
+    if uniform:
         found["LOCAL_RANK"] = "0"
         found |= {"PET_NNODES": str(size), "PET_NODE_RANK": str(rank)}
         found |= {"PET_MASTER_ADDR": LOOPBACK, "PET_MASTER_PORT": str(port)}

@@ -127,7 +127,7 @@ class _Reading:
         package = self._package(pool["pythonPackageSpec"], *place) if pool.get("pythonPackageSpec") else None
         found = package[0] if package else self._container(pool["containerSpec"], *place, "containerSpec")
         resources = self._machine(pool.get("machineSpec"), *place, "machineSpec")
-        self._disk(pool.get("diskSpec"))
+        self._disk(pool.get("diskSpec"), *place, "diskSpec")
         return WorkerPool(
             msgspec.structs.replace(found, resources=resources), replicas, index, package[1] if package else None
         )
@@ -203,11 +203,11 @@ class _Reading:
             raise Bad(f"{shown(given)} is no duration such as '3600s'", "jobSpec", "scheduling", name)
         return math.ceil(float(match[1])) if match else 0
 
-    def _disk(self, value: Any) -> None:
+    def _disk(self, value: Any, *place: str) -> None:
         disk = _camel(value or {})
         kind, size = disk.get("bootDiskType") or _USUAL_DISK[0], disk.get("bootDiskSizeGb") or _USUAL_DISK[1]
         if (kind, size) != _USUAL_DISK:
-            self.idle[f"the boot disk ({kind}, {_count(size, 'bootDiskSizeGb')} GB)"] = None
+            self.idle[f"the boot disk ({kind}, {_count(size, *place, 'bootDiskSizeGb')} GB)"] = None
 
     def _output_directory(self, value: Any) -> str:
         place = ("jobSpec", "baseOutputDirectory", "outputUriPrefix")

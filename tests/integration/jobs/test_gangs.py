@@ -294,3 +294,10 @@ def test_a_port_that_somebody_else_has_is_not_taken(tmp_path: Path, monkeypatch:
         free.close()
         monkeypatch.setattr("cairn.engine.addresses._candidates", lambda: [taken, port, taken + 1, taken + 2])
         assert Addresses(str(tmp_path)).take("a", 1) == [port]
+
+
+def test_a_job_that_is_long_to_tell_runs_all_the_same(run: RunJob, said: Callable[[Run], dict[str, str]]) -> None:
+    """Each replica is told of the whole job, in a variable that the kernel takes 128 KiB of."""
+    pool = container('[ -n "$CLUSTER_SPEC" ] && [ -n "$TF_CONFIG" ] && echo "${#0}"')
+    pool["containerSpec"]["args"] = ["x" * 60_000]
+    assert said(run([pool, pool, pool])) == {f"workerpool{index}-0": "60000\n" for index in range(3)}

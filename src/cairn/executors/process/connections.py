@@ -144,7 +144,7 @@ class Supervisor:
         self.attempt = ""
         self.directory = ""
         self._decoder = wire.Decoder()
-        self._unsent = b""
+        self._unsent = memoryview(b"")
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -155,7 +155,7 @@ class Supervisor:
 
     def send(self, frame: bytes) -> bool:
         """Send, or keep what cannot be sent yet for `flush`; whether nothing is kept."""
-        self._unsent += frame
+        self._unsent = memoryview(bytes(self._unsent) + frame if self._unsent else frame)
         return self.flush()
 
     def flush(self) -> bool:
@@ -166,7 +166,7 @@ class Supervisor:
         except BlockingIOError:
             return False
         except OSError:
-            self._unsent = b""  # gone: `receive` says so
+            self._unsent = memoryview(b"")  # gone: `receive` says so
         return True
 
     def receive(self) -> tuple[list[wire.Message], bool]:
