@@ -146,9 +146,15 @@ class StudyService:
 
     def end(self, study: Study, reason: str, state: StudyState = StudyState.COMPLETED) -> Study:
         """No more suggestions; trials that run may still be completed. One that has ended stays as it is."""
+        return self._turned(study, StudyState.ACTIVE, state, reason)
 
+    def take_up(self, study: Study) -> Study:
+        """Suggestions again for one that is INACTIVE; another one stays as it is."""
+        return self._turned(study, StudyState.INACTIVE, StudyState.ACTIVE, "")
+
+    def _turned(self, study: Study, before: StudyState, state: StudyState, reason: str) -> Study:
         def work(current: Study) -> Study:
-            if current.state is not StudyState.ACTIVE:
+            if current.state is not before:
                 return current
             return msgspec.structs.replace(current, state=state, reason=reason, update_time=self.clock.now())
 

@@ -168,6 +168,12 @@ def test_a_cancelled_tuning_job_ends_every_trial(cairn: Cairn) -> None:
     assert tuned.ended().state is RunState.CANCELLED
     assert {job.state for job in tuned.jobs} == {RunState.CANCELLED}
     assert {trial.state for trial in tuned.trials} == {TrialState.INFEASIBLE}
+    study = cairn.studies.get(tuned.job_id)
+    assert (study.state, study.reason) == (StudyState.INACTIVE, "its tuning job was cancelled")
+    assert cairn.studies.suggest(study, 1, "somebody").trials == ()
+    study = cairn.studies.take_up(study)  # as the job does when it is taken up again
+    assert (study.state, study.reason) == (StudyState.ACTIVE, "")
+    assert len(cairn.studies.suggest(study, 1, "somebody").trials) == 1
 
 
 def test_a_study_that_ends_by_itself(cairn: Cairn) -> None:

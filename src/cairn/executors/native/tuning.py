@@ -29,6 +29,7 @@ from cairn.tuning.study_spec import parse
 from cairn.tuning.types import Study, StudySpec, StudyState, Trial, TrialState
 
 CHECK_SECONDS = 1.0  # between two looks whether a trial should end early, where it reports nothing
+CANCELLED = "its tuning job was cancelled"  # why a study is INACTIVE that goes on when the job is taken up again
 FEW_FAILURES = 3  # trials that may fail before any has succeeded, where the job says nothing
 
 
@@ -44,6 +45,8 @@ class TuneOperation:
         self._plan = plan_of(run.client.get(JOB) or {})
         self._studies = services.studies()
         self._study = self._studies.create(_study(run, self._plan))
+        if self._study.reason == CANCELLED:
+            self._study = self._studies.take_up(self._study)
         self._spec = self._studies.spec(self._study)
         self._trials = {trial.id: trial for trial in self._studies.trials(self._study)}
         self._active: dict[str, _TrialJob] = {}  # by trial id
@@ -218,6 +221,7 @@ class TuneOperation:
 
     def _ended(self) -> Exit:
         if self._cancelled:
+            self._studies.end(self._study, CANCELLED, StudyState.INACTIVE)
             return Exit(ExitReason.CANCELLED)
         if self._failure:
             self._studies.end(self._study, self._failure, StudyState.INACTIVE)
