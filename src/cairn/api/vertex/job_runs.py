@@ -25,6 +25,7 @@ from cairn.tensorboards.types import Level
 _IN_SPEC = re.compile(
     r"(?:^|[. ])jobSpec(?=[.\[]|$)|^trialJobSpec(?=[.\[]|$)|^(?:trialJobSpec: )?(?:components\.)?(?:comp-)?job\b"
 )
+_BUCKETS = ("gs://", "s3://", "minio://")
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 FIELDS = {name: name for name in ("display_name", "state", "create_time", "start_time", "end_time", "update_time")} | {
     "labels": "labels"
@@ -120,11 +121,19 @@ def check_job_spec(spec: Mapping[str, Any] | None, place: str, at: Place, call: 
     if spec.get("tensorboard"):
         _check_tensorboard(spec, place, at, call)
     prefix = (spec.get("baseOutputDirectory") or {}).get("outputUriPrefix", "")
-    check_bucket(call, prefix, Role.EDITOR, f"{place}.baseOutputDirectory.outputUriPrefix")
+    _check_output(prefix, f"{place}.baseOutputDirectory.outputUriPrefix", call)
     for index, pool in enumerate(spec["workerPoolSpecs"]):
         for number, uri in enumerate((pool.get("pythonPackageSpec") or {}).get("packageUris") or ()):
             where = f"{place}.workerPoolSpecs[{index}].pythonPackageSpec.packageUris[{number}]"
             check_bucket(call, uri, Role.VIEWER, where)
+
+
+def _check_output(prefix: str, place: str, call: Call) -> None:
+    """In a bucket that who asks may write to; a directory of the server's machine where it asks nobody who they are."""
+    apart = call.context.cairn.store.projects_apart
+    if prefix and not prefix.startswith(_BUCKETS if apart else (*_BUCKETS, "/", "file:///")):
+        raise InputRefused(f"jobs cannot write to {prefix[:200]!r}", place=place, remedy="write gs://BUCKET/…")
+    check_bucket(call, prefix, Role.EDITOR, place)
 
 
 def _check_tensorboard(spec: Mapping[str, Any], place: str, at: Place, call: Call) -> None:

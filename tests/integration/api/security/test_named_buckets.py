@@ -146,6 +146,15 @@ def test_no_package_comes_from_elsewhere_however_it_is_named(guarded, words, pac
         assert "there is no object" in refused.error or "leaves its root" in refused.error
 
 
+@pytest.mark.parametrize("request_of", [job, training, tuning])
+@pytest.mark.parametrize("prefix", ["/etc", "file:///etc"])
+def test_no_job_writes_to_a_directory_of_the_server(guarded, request_of, prefix):
+    output = {"baseOutputDirectory": {"outputUriPrefix": prefix}}
+    path, body = request_of({"workerPoolSpecs": [CONTAINER], **output})
+    refused = guarded("stranger", "POST", f"{THEIRS}/{path}", body)
+    assert refused.status == 400 and "jobs cannot write to" in refused.error
+
+
 LOOK = """ls /gcs 2>/dev/null; cat /gcs/mine-alone/pipeline.json 2>/dev/null || echo nothing of theirs
 echo kept > /gcs/their-own/seen && cat /gcs/their-own/seen"""
 

@@ -176,6 +176,13 @@ def with_machine(machine_type):
             job_of("true", baseOutputDirectory={"outputUriPrefix": "gs://b/{{$.pipeline_job_name}}"}),
             "customJob.jobSpec.baseOutputDirectory.outputUriPrefix: ",
         ),
+        *(
+            (
+                job_of("true", baseOutputDirectory={"outputUriPrefix": prefix}),
+                "customJob.jobSpec.baseOutputDirectory.outputUriPrefix: jobs cannot write to",
+            )
+            for prefix in ("http://169.254.169.254/", "relative")
+        ),
         (job_of("true", replicas=-1), "customJob.jobSpec.workerPoolSpecs[0].replicaCount: "),
         (
             without(job_of("true"), "jobSpec", "workerPoolSpecs", 0, "containerSpec"),
