@@ -215,9 +215,7 @@ def _logs(cairn: Cairn, target: str, project: str, location: str) -> dict[str, s
     return found
 
 
-def _serve(
-    cairn: Cairn, target: str, project: str, location: str, *, port: int, browser: bool, as_json: bool
-) -> None:
+def _serve(cairn: Cairn, target: str, project: str, location: str, *, port: int, browser: bool, as_json: bool) -> None:
     """TensorBoard itself, as a child that ends with this process."""
     import shutil
     import subprocess
