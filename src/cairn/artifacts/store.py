@@ -183,6 +183,14 @@ class LocalStore:
 
         return LocalBuckets(self.home, scheme).find(bucket).project == project
 
+    def holds(self, path: str) -> bool:
+        real = os.path.realpath(path)
+        places = [(root, os.path.relpath(path, root)) for root in (self.root, self.buckets)]
+        return any(
+            below.split("/")[0] not in ("..", ".") and real == os.path.join(os.path.realpath(root), below)
+            for root, below in places
+        )
+
     def _shown(self, scheme: str, mount: str, project: str) -> list[tuple[str, str]]:
         real = self.buckets / scheme
         if not self.projects_apart:

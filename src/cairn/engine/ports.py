@@ -452,6 +452,9 @@ class ArtifactStore(Protocol):
         """Whether a step of `project` may see what is at a URI: False in another project's bucket, where projects are
         kept apart."""
 
+    def holds(self, path: str) -> bool:
+        """Whether a path lies in the home's store or buckets, with no link on the way there that a step has made."""
+
 
 class Secrets(Protocol):
     """The local provider: `HOME/secrets/NAME/KEY` and `HOME/config-maps/NAME/KEY`."""

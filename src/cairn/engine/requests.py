@@ -26,7 +26,7 @@ from cairn.engine.leaves import Attempt, LeafPlan, Ready
 from cairn.engine.platform import PlatformSettings, platform_settings
 from cairn.engine.ports import NATIVE, NATIVE_OUTPUTS, NativeCall, ProcessSpec, StartAttempt, StepSurroundings
 from cairn.engine.services import Services
-from cairn.errors import InputRefused, UnsupportedFeature
+from cairn.errors import InputRefused, NotFound, UnsupportedFeature
 from cairn.spec.placeholders import PlaceholderContext
 
 WORKSPACE_PATH = "/kfp-workspace"
@@ -205,11 +205,33 @@ class Requests:
         paths = (
             {f"{root}/{run.pipeline_name}/{run.uid}"} if store.projects_apart else {self.services.default_root, root}
         )
-        given = (artifact.uri for artifacts in ready.inputs.artifacts.values() for artifact in artifacts)
-        paths.update(
-            path for path in map(store.path_of, (uri for uri in given if store.shows(uri, run.project))) if path
-        )
+        for artifacts in ready.inputs.artifacts.values():
+            for artifact in artifacts:
+                path = store.path_of(artifact.uri)
+                if path is None:
+                    continue
+                if not (store.shows(artifact.uri, run.project) and self._is_of_the_project(path)):
+                    raise InputRefused(
+                        f"its input {artifact.uri} is not project {run.project}'s to read",
+                        place=ready.task.path,
+                        remedy="import it from one of the project's buckets",
+                    )
+                paths.add(path)
         return tuple(sorted(paths))
+
+    def _is_of_the_project(self, path: str) -> bool:
+        """Whether it lies in the home, and in the store (ROOT/PIPELINE/RUN/…) in what a run of this project left."""
+        if not self.services.store.projects_apart:
+            return True
+        if not self.services.store.holds(path):
+            return False
+        below = os.path.relpath(path, self.services.default_root).split("/")
+        if below[0] == ".." or len(below) < 2:
+            return True
+        try:
+            return self.services.records.run(below[1]).project == self.run.project
+        except NotFound:
+            return False
 
     def _surroundings(self, attempt: Attempt, uid: str) -> StepSurroundings:
         if self.services.surroundings is None:

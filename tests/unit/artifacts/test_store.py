@@ -48,6 +48,19 @@ def test_where_projects_are_apart_a_step_is_shown_the_buckets_of_its_own(store, 
     assert seen == {"gs://mine/x": False, "gs://nobodys": False, "gs://theirs": True, "gs://new": True, "/x": True}
 
 
+def test_what_the_home_holds_lies_in_it_without_links(store, tmp_path):
+    kept = tmp_path / "home/store/p/run/out"
+    kept.mkdir(parents=True)
+    store.mounts(["gs://mine/x"], "mine")
+    (tmp_path / "outside").write_text("a secret of the machine's")
+    (kept / "link").symlink_to(tmp_path / "outside")
+    (kept / "other").symlink_to(tmp_path / "home/buckets/gs/mine")
+    (kept / "file").touch()
+    paths = {kept: True, kept / "file": True, kept / "link": False, kept / "other/x": False}
+    paths |= {tmp_path / "home/buckets/gs/mine/x": True, tmp_path / "outside": False, tmp_path / "home/store": False}
+    assert {path: store.holds(str(path)) for path in paths} == paths
+
+
 def test_no_link_leads_from_one_bucket_into_another(store, tmp_path):
     store.mounts(["gs://mine/x", "gs://theirs/x"], "mine")
     (tmp_path / "home/buckets/gs/theirs/x").write_text("theirs")
