@@ -275,9 +275,12 @@ class Cairn:
         from cairn.jobs.tuning_jobs import TuningJobService
 
         def check_study(spec: Mapping[str, Any], place: str) -> tuple[str, ...]:
+            from cairn.tuning.sampling import name_of
             from cairn.tuning.study_spec import parse, warnings_of
 
-            return tuple(warnings_of(parse(spec, place)))
+            read = parse(spec, place)
+            name_of(read)  # refuses what cannot decide, before anything is recorded
+            return tuple(warnings_of(read))
 
         return TuningJobService(self.jobs, lambda: self.runs, self.run_settings, check_study)
 

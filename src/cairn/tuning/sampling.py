@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from cairn.errors import UnsupportedFeature
 from cairn.tuning.parameters import active, every
 from cairn.tuning.selection import violation
 from cairn.tuning.types import (
@@ -31,6 +32,8 @@ from cairn.tuning.types import (
     TrialState,
     Value,
 )
+
+OLDEST = 5  # Optuna's first version that studies are decided by
 
 if TYPE_CHECKING:
     import optuna
@@ -251,7 +254,7 @@ class Asked:
 
 
 def name_of(spec: StudySpec) -> str:
-    """What decides for such a study, with its version."""
+    """What decides for such a study, with its version. Raises UnsupportedFeature where Optuna is too old for it."""
     if spec.algorithm is Algorithm.GRID:
         from cairn import __version__
 
@@ -265,7 +268,14 @@ def name_of(spec: StudySpec) -> str:
 def _version() -> str:
     from importlib.metadata import version
 
-    return version("optuna")
+    found = version("optuna")
+    if int(found.partition(".")[0]) < OLDEST:  # Hydra's sweeper for Optuna brings 2.10
+        raise UnsupportedFeature(
+            f"studies are decided by Optuna {OLDEST} or newer, and {found} is installed",
+            remedy=f"install 'optuna>={OLDEST},<6' beside Cairn, in an environment without hydra-optuna-sweeper, which "
+            "needs the older one",
+        )
+    return found
 
 
 def seed_of(study_id: str) -> int:

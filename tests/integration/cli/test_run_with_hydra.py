@@ -264,7 +264,7 @@ def test_a_configuration_for_elsewhere_is_told_from_an_image_that_is_forgotten(w
     assert "runs in the container image 'trainer:1'" in done.err
     line = "`cairn submit pipeline.yaml --to vertex|kfp|http://HOST --config-dir conf ++cairn.images=null"
     assert f"it may be meant for {line}" in done.err
-    assert "'cairn.labels.lr='\"'\"'a b'\"'\"''`; else run its command on this machine with --image" in done.err
+    assert "'cairn.labels.lr='\"'\"'a b'\"'\"''`; else run it in its image with --executor docker" in done.err
     assert "cairn submit" not in run(work, "++cairn.images=null").err
     assert work("runs", "list").out == ""
 
