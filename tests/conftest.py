@@ -92,7 +92,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 _SERVED = (
     "tests/acceptance/clients/",
     "tests/acceptance/test_conformance_containers.py",
-    "tests/acceptance/test_tuning_example.py",
     "tests/integration/api/",
     "tests/integration/cli/test_images.py",
     "tests/integration/client/",
