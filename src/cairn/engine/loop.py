@@ -6,10 +6,9 @@ steps, one's end and the next one's start are one commit.
 
 from __future__ import annotations
 
-import os
 import selectors
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,27 +16,25 @@ import msgspec
 from cairn.domain.resources import Capacity
 from cairn.domain.runs import AttemptRecord, Exit, Run
 from cairn.domain.states import ExitReason, RunState
+from cairn.engine.admission import Admission
 from cairn.engine.faultpoints import point
 from cairn.engine.flights import Flights
 from cairn.engine.leaves import Attempt
 from cairn.engine.machine import RunMachine
 from cairn.engine.memory import Memory
-from cairn.engine.ports import AttemptExit, Batch, Committed, EnvironmentPlan, StartAttempt
+from cairn.engine.ports import AttemptExit, Batch, Committed, EnvironmentPlan
 from cairn.engine.publish import Published, check_exit, is_large, publish
 from cairn.engine.services import Services
+from cairn.engine.starting import Starter
 from cairn.engine.wakeup import Wakeup
 from cairn.engine.workers import Workers
 from cairn.errors import CairnError, FenceLost, InputRefused, RecordsBusy, StepError, StorageFull
 
 if TYPE_CHECKING:
-    from cairn.engine.addresses import Addresses
     from cairn.spec.types import Pipeline
 
 LEASE_SECONDS = 10.0
 REQUEST_INTERVAL = 0.1
-DENIED_PAUSE = 0.01
-DENIED_PAUSE_MAX = 0.25
-RECLAIM_INTERVAL = 1.0
 
 Observer = Callable[[Run, Batch], None]
 Progress = Callable[[str, str], None]
@@ -63,7 +60,8 @@ class Engine:
         self._owners: dict[str, RunMachine] = {}  # attempt uid → its run
         self._wakeup = Wakeup()
         self._workers = Workers(self._wakeup)
-        self._unstarted: deque[AttemptExit] = deque()  # taken in by the next turn: what follows of them is committed
+        self._admission = Admission(services)
+        self._starter = Starter(services)
         self._selector = selectors.DefaultSelector()
         self._selector.register(services.executor.fileno(), selectors.EVENT_READ)
         self._selector.register(self._wakeup.fileno(), selectors.EVENT_READ)
@@ -71,12 +69,6 @@ class Engine:
         self._heard: dict[int, str] = {}  # requests taken in: sequence → run; settled once what follows is committed
         self._next_requests = 0.0
         self._next_renewal = 0.0
-        self._denied_until = 0.0
-        self._denied_pause = DENIED_PAUSE
-        self._next_reclaim = 0.0
-        self._strangers: set[str] = set()  # attempts of dead engines that still run
-        self._gone: set[str] = set()  # and those whose end was seen
-        self._addresses: Addresses | None = None  # made when the first custom job needs some
 
     # --- taking runs on ----------------------------------------------------------------------------------------------
 
@@ -152,8 +144,8 @@ class Engine:
     def _take_in(self) -> None:
         for ended in self.services.executor.collect():
             self._exited(ended)
-        while self._unstarted:
-            self._exited(self._unstarted.popleft())
+        while self._starter.unstarted:
+            self._exited(self._starter.unstarted.popleft())
         self._workers.take_in()
         now = self.services.clock.monotonic()
         if now >= self._next_requests:
@@ -193,7 +185,7 @@ class Engine:
     def _offer(self) -> list[tuple[RunMachine, Attempt, AttemptRecord]]:
         """Attempts to put up for admission, one run after another, as many as may fit."""
         offers: list[tuple[RunMachine, Attempt, AttemptRecord]] = []
-        if self.services.clock.monotonic() < self._denied_until:
+        if self.services.clock.monotonic() < self._admission.until:
             return offers
         room = self.machine.cpu_millis - self._used
         waiting = [machine for machine in self.machines.values() if machine.next_prepared()]
@@ -285,9 +277,9 @@ class Engine:
             if given:
                 record = msgspec.structs.replace(record, devices=given)
             self._guard(machine, lambda m=machine, a=attempt, r=record: m.admitted(a, r))  # type: ignore[misc]
-            self._settle_and_start(machine, attempt, given or ())
+            self._starter.start(attempt, machine.driver.requests, given or ())
             point("started:attempt")
-        self._pause_after(denied)
+        self._admission.answered(denied=bool(denied))
         for machine, part in written:
             machine.landed()
             while machine.stopping:
@@ -296,57 +288,6 @@ class Engine:
                 self._observer(machine.run, part.without(denied))
             if machine.ended:
                 self._end(machine)
-
-    def _settle_and_start(self, machine: RunMachine, attempt: Attempt, devices: Sequence[int]) -> None:
-        assert attempt.request is not None
-        try:
-            ports = self._ports(attempt.request.uid, attempt.gang.ports) if attempt.gang is not None else []
-        except (CairnError, OSError) as error:
-            self._not_started(attempt.request.uid, str(error))
-            return
-        attempt.request = machine.driver.requests.settled(attempt, devices, ports)
-        self._start(attempt.request)
-
-    def _ports(self, uid: str, count: int) -> list[int]:
-        if self._addresses is None:
-            from cairn.engine.addresses import Addresses  # sockets and files that only custom jobs need
-
-            self._addresses = Addresses()
-        return self._addresses.take(uid, count)
-
-    def _start(self, request: StartAttempt) -> None:
-        try:
-            os.makedirs(request.directory, exist_ok=True)
-        except OSError as error:
-            self._not_started(request.uid, f"its directory cannot be made: {error}")
-            return
-        try:
-            self.services.executor.start(request)
-        except CairnError as error:  # there is no such executor any more
-            self._not_started(request.uid, str(error))
-
-    def _not_started(self, uid: str, message: str) -> None:
-        self._unstarted.append(AttemptExit(uid, Exit(ExitReason.NOT_STARTED, message=message)))
-
-    def _pause_after(self, denied: frozenset[str]) -> None:
-        if denied:
-            now = self.services.clock.monotonic()
-            self._denied_until = now + self._denied_pause
-            self._denied_pause = min(self._denied_pause * 2, DENIED_PAUSE_MAX)
-            if self._denied_pause == DENIED_PAUSE_MAX and now >= self._next_reclaim:
-                self._next_reclaim = now + RECLAIM_INTERVAL
-                self._reclaim()
-        else:
-            self._denied_pause = DENIED_PAUSE
-
-    def _reclaim(self) -> None:
-        """Free what attempts of dead engines hold in the ledger, once their processes are gone too."""
-        alive = set()
-        for uid, directory in self.services.journal.holders():
-            if uid in self._strangers or (uid not in self._gone and self.services.executor.adopt(uid, directory)):
-                self._strangers.add(uid)
-                alive.add(uid)
-        self.services.journal.free_dead(frozenset(alive))
 
     def _end(self, machine: RunMachine) -> None:
         self.machines.pop(machine.run.uid, None)
@@ -370,18 +311,15 @@ class Engine:
     # --- attempts' ends ----------------------------------------------------------------------------------------------
 
     def _exited(self, ended: AttemptExit) -> None:
-        if self._addresses is not None:
-            self._addresses.release(ended.uid)
-        if ended.uid in self._strangers:
-            self._strangers.discard(ended.uid)
-            self._gone.add(ended.uid)
+        self._starter.ended(ended.uid)
+        self._admission.heard(ended.uid)
         machine = self._owner_of(ended.uid)
         if machine is None or ended.uid not in machine.running:
             return
         attempt = machine.running[ended.uid]
         self._used -= machine.records[ended.uid].resources.cpu_millis if ended.uid in self._owners else 0
         self._owners.pop(ended.uid, None)
-        self._denied_until = 0.0
+        self._admission.freed()
         if ended.exit.reason is ExitReason.EXITED and ended.exit.code == 0 and is_large(attempt, self.services.store):
             self._workers.run(lambda: self._outcome(machine, attempt, ended))
         else:
@@ -526,8 +464,8 @@ class Engine:
     def _wait(self, timeout: float) -> None:
         now = self.services.clock.monotonic()
         until = min(now + timeout, self._next_requests, self._next_renewal)
-        if self._denied_until > now:
-            until = min(until, self._denied_until)
+        if self._admission.until > now:
+            until = min(until, self._admission.until)
         for machine in self.machines.values():
             until = min(until, machine.expires)
             if machine.backing_off:
@@ -548,7 +486,6 @@ class Engine:
             self.services.journal.release(machine.fence)
         self.machines.clear()
         self._workers.close()
-        if self._addresses is not None:
-            self._addresses.close()
+        self._starter.close()
         self._selector.close()
         self._wakeup.close()
