@@ -8,7 +8,6 @@ import os
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
@@ -34,6 +33,7 @@ from cairn.engine.flights import Flight, Flights
 from cairn.engine.gangs import restarts_of
 from cairn.engine.leaves import Attempt, Ready, image_key, limit_times, not_started, took_too_long, waited_too_long
 from cairn.engine.memory import Memory
+from cairn.engine.outputs import run_outputs
 from cairn.engine.ports import EnvironmentPlan, Fence
 from cairn.engine.publish import Published
 from cairn.engine.resolve import failure_of
@@ -503,17 +503,7 @@ class RunMachine:
             self.writer.put(
                 msgspec.structs.replace(known, state=TaskState.CANCELLED, end_time=self.services.clock.now())
             )
-        values = self._run_outputs(outputs)
+        values = run_outputs(self.pipeline, outputs) if outputs is not None else {}
         self.writer.write_run(state=state, end_time=self.services.clock.now(), outputs=values, error=error)
         self.writer.labels.append(f"run.{state.lower()}")
         self.ended = True
-
-    def _run_outputs(self, outputs: TaskOutputs | None) -> dict[str, Any]:
-        if outputs is None:
-            return {}
-        found: dict[str, Any] = dict(outputs.parameters)
-        lists = self.pipeline.root.output_artifacts
-        for name, artifacts in outputs.artifacts.items():
-            uris: list[str] = [artifact.uri for artifact in artifacts]
-            found[name] = uris if (name in lists and lists[name].is_list) or len(uris) != 1 else uris[0]
-        return found

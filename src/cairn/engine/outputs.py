@@ -1,12 +1,14 @@
-"""What a DAG and a loop give, seen from outside."""
+"""What a DAG, a loop and a run give, seen from outside."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from cairn.domain.artifacts import Artifact
 from cairn.domain.runs import TaskOutputs
 from cairn.domain.values import Value
 from cairn.engine.tree import MISSING, DagNode, DagPlan
-from cairn.spec.types import Selector
+from cairn.spec.types import Pipeline, Selector
 
 
 def collect_dag(dag: DagNode) -> TaskOutputs:
@@ -35,6 +37,16 @@ def _parameter(dag: DagNode, selectors: tuple[Selector, ...]) -> Value:
         if task.outputs is not None and selector.key in task.outputs.parameters:
             return task.outputs.parameters[selector.key]
     return MISSING
+
+
+def run_outputs(pipeline: Pipeline, outputs: TaskOutputs) -> dict[str, Any]:
+    """The root's, as a run records them: artifacts by their URIs, an output that is a list as a list."""
+    found: dict[str, Any] = dict(outputs.parameters)
+    lists = pipeline.root.output_artifacts
+    for name, artifacts in outputs.artifacts.items():
+        uris: list[str] = [artifact.uri for artifact in artifacts]
+        found[name] = uris if (name in lists and lists[name].is_list) or len(uris) != 1 else uris[0]
+    return found
 
 
 def collect_loop(plan: DagPlan, results: list[TaskOutputs | None]) -> TaskOutputs:
